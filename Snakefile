@@ -1,0 +1,50 @@
+# Which notebook needs what. `make book` runs this; by hand:
+#   snakemake --cores 2 --config profile=smollm2-135m-instruct scale=standard seed=0
+# A cluster needs nothing of ours: snakemake --executor slurm …
+from pathlib import Path
+
+PROFILE = config.get("profile", "smollm2-135m-instruct")
+SCALE = config.get("scale", "standard")
+SEED = config.get("seed", 0)
+LAYER = config.get("layer", "")
+DEVICE = config.get("device", "auto")
+
+RUNS = f"runs/{PROFILE}/{SCALE}"
+CHAPTERS = sorted(path.stem for path in Path("notebooks").glob("*.ipynb"))
+LIBRARY = sorted(str(path) for path in Path("emolib").rglob("*") if path.suffix in (".py", ".yaml", ".csv", ".json"))
+TEXTS = sorted(str(path) for path in Path("emolib/corpus").rglob("*.jsonl"))
+
+
+rule all:
+    input:
+        expand(f"{RUNS}/notebooks/{{chapter}}.ipynb", chapter=CHAPTERS),
+
+
+# The long reading, in a process that may show its progress in the terminal.
+rule prepare:
+    input:
+        LIBRARY,
+        TEXTS,
+    output:
+        touch(f"{RUNS}/prepared"),
+    params:
+        seed=SEED,
+        layer=LAYER,
+        device=DEVICE,
+    shell:
+        "emolib prepare --profile {PROFILE} --scale {SCALE} --device {params.device}"
+        " --layer '{params.layer}'"
+
+
+rule chapter:
+    input:
+        notebook="notebooks/{chapter}.ipynb",
+        prepared=rules.prepare.output,
+    output:
+        f"{RUNS}/notebooks/{{chapter}}.ipynb",
+    params:
+        seed=SEED,
+        layer=f"-r layer {LAYER}" if LAYER != "" else "",
+    shell:
+        "papermill {input.notebook} {output} --cwd . --kernel python3"
+        " -r profile {PROFILE} -r scale {SCALE} -p seed {params.seed} {params.layer}"

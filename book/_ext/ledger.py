@@ -1,0 +1,199 @@
+"""Numbers in the book's prose: read from the claims when the pages are built, never typed.
+
+Roles: {claim}`id` gives a claim's estimate, interval and n; {claim_n}`id` only its n; {verdict}`id` its
+verdict. Directives: `{scorecard}` draws the table of all claims, `{versions}` says what made them.
+A claim that has not been run here is shown as published; one that exists in neither is `not run`.
+"""
+
+import json
+import os
+from pathlib import Path
+
+from docutils import nodes
+from docutils.parsers.rst import Directive
+from sphinx.util.docutils import SphinxRole
+
+from emolib import claims, profiles, results
+
+PROFILE = os.environ.get("EMOLIB_PROFILE", "smollm2-135m-instruct")
+SCALE = os.environ.get("EMOLIB_SCALE", "standard")
+
+
+def fresh() -> dict[str, claims.Claim]:
+    """The claims as just computed."""
+    name = profiles.load(PROFILE).name
+    return {claim.id: claim for claim in results.fresh_claims(name, SCALE)}
+
+
+def published() -> dict[str, claims.Claim]:
+    """The claims as published."""
+    return {claim.id: claim for claim in results.published_claims(profiles.load(PROFILE).name)}
+
+
+def find(claim_id: str) -> claims.Claim:
+    """The claim as just computed, or as published where it was not."""
+    if claim_id not in claims.ledger():
+        raise KeyError(f"no claim {claim_id!r} in the ledger")
+    claim = fresh()[claim_id]
+    return claim if claim.verdict != "not run" else published()[claim_id]
+
+
+class Estimate(SphinxRole):
+    """{claim}`id`: estimate, interval and n."""
+
+    def run(self):
+        claim = find(self.text)
+        if claim.estimate is None:
+            return [nodes.Text("(not run)")], []
+        text = f"{number(claim.estimate, claim.unit)} ({interval(claim.ci, claim.unit)}, n = {claim.n})"
+        return [nodes.strong("", text, classes=["claim"])], []
+
+
+class Count(SphinxRole):
+    """{claim_n}`id`: how many items the claim rests on."""
+
+    def run(self):
+        return [nodes.Text(str(find(self.text).n or "(not run)"))], []
+
+
+class VerdictRole(SphinxRole):
+    """{verdict}`id`: the claim's verdict."""
+
+    def run(self):
+        return [verdict(find(self.text).verdict)], []
+
+
+class Scorecard(Directive):
+    """The table of all claims: the paper, what is published, what was just computed."""
+
+    def run(self):
+        now, before = fresh(), published()
+        head = ["What the paper says", "Paper", "Here, just computed", "Null, 95 %", "Verdict", "Published"]
+        table = _table(head, "scorecard")
+        body = table[0][-1]
+        for claim_id, claim in now.items():
+            shown = claim if claim.verdict != "not run" else before[claim_id]
+            body += _row(
+                [
+                    [
+                        nodes.paragraph("", claim.statement),
+                        nodes.paragraph("", "", nodes.literal("", claim_id)),
+                    ],
+                    [nodes.paragraph("", claim.paper_says)],
+                    _measured(claim),
+                    [
+                        nodes.paragraph(
+                            "", interval((claim.null.low, claim.null.high), claim.unit) if claim.null else ""
+                        )
+                    ],
+                    [nodes.paragraph("", "", verdict(shown.verdict))],
+                    _measured(before[claim_id]),
+                ]
+            )
+        return [table]
+
+
+class Rules(Directive):
+    """How each claim is measured and decided."""
+
+    def run(self):
+        items = nodes.definition_list()
+        for entry in claims.ledger().values():
+            text = (
+                f"{entry.measure}; interval over {entry.n_of}; null: {entry.held_against}. "
+                f"{claims.explain(entry.rule, entry.paper).capitalize()}. Fixed before looking: {entry.fixed_before}."
+            )
+            items += nodes.definition_list_item(
+                "",
+                nodes.term("", "", nodes.literal("", entry.id), nodes.Text(f" (paper {entry.section})")),
+                nodes.definition("", nodes.paragraph("", text)),
+            )
+        return [items]
+
+
+class Versions(Directive):
+    """What made the results that this book shows."""
+
+    def run(self):
+        paths = sorted((results.runs_dir() / profiles.load(PROFILE).name / SCALE).glob("*/provenance.json"))
+        paths += sorted((results.results_dir() / PROFILE).glob("provenance.json"))[: 0 if paths else 1]
+        if not paths:
+            return [nodes.paragraph("", "Nothing has been run.")]
+        record = json.loads(paths[0].read_text(encoding="utf-8"))
+        record = next(iter(record["chapters"].values())) if "chapters" in record else record
+        versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
+        lines = {
+            "profile": f"{record['profile']}, scale {record['scale']}, seed {record['seed']}, layer {record['layer']}",
+            "model": f"fingerprint {record['fingerprint']}, {record['dtype']} on {record['device']}",
+            "corpus": record["corpus"],
+            "code": record["commit"] or "not from git",
+            "versions": f"Python {record['python']}, {versions}",
+            "machine": f"{record['machine']['system']}, {record['machine']['processor']}, {record['machine']['cores']} cores",
+        }
+        table = _table(["", ""], "versions")
+        for name, text in lines.items():
+            table[0][-1] += _row([[nodes.paragraph("", name)], [nodes.paragraph("", text)]])
+        return [table]
+
+
+def number(value: float, unit: str) -> str:
+    """An estimate as prose shows it."""
+    if unit == "share":
+        return f"{100 * value:.0f} %"
+    return f"{value:.2f}".replace("-", "\N{MINUS SIGN}") + (" sd" if unit == "z" else "")
+
+
+def interval(bounds: tuple[float, float], unit: str) -> str:
+    """An interval as prose shows it."""
+    low, high = (number(bound, unit).removesuffix(" sd").removesuffix(" %") for bound in bounds)
+    return f"{low} … {high}" + (" %" if unit == "share" else "")
+
+
+def verdict(text: str) -> nodes.inline:
+    """A verdict as a coloured label."""
+    return nodes.inline("", text, classes=["verdict", "verdict-" + text.replace(" ", "-")])
+
+
+def _measured(claim: claims.Claim) -> list[nodes.Node]:
+    if claim.estimate is None:
+        return [nodes.paragraph("", "not run")]
+    return [
+        nodes.paragraph("", "", nodes.strong("", number(claim.estimate, claim.unit))),
+        nodes.paragraph("", f"{interval(claim.ci, claim.unit)}, n = {claim.n}"),
+    ]
+
+
+def _table(head: list[str], name: str) -> nodes.table:
+    table = nodes.table(classes=[name])
+    group = nodes.tgroup(cols=len(head))
+    group += [nodes.colspec(colwidth=1) for _ in head]
+    if any(head):
+        group += nodes.thead("", _row([[nodes.paragraph("", text)] for text in head]))
+    group += nodes.tbody()
+    table += group
+    return table
+
+
+def _row(cells: list[list[nodes.Node]]) -> nodes.row:
+    return nodes.row("", *(nodes.entry("", *cell) for cell in cells))
+
+
+def setup(app):
+    """Register the roles and directives; pages are read anew each time, since the numbers may differ."""
+    app.add_role("claim", Estimate())
+    app.add_role("claim_n", Count())
+    app.add_role("verdict", VerdictRole())
+    app.add_directive("scorecard", Scorecard)
+    app.add_directive("rules", Rules)
+    app.add_directive("versions", Versions)
+    app.connect("env-get-outdated", lambda app, env, added, changed, removed: _with_numbers(app, env))
+    return {"parallel_read_safe": True, "version": "1"}
+
+
+def _with_numbers(app, env) -> list[str]:
+    words = ("{claim", "{verdict", "{scorecard", "{versions", "{rules")
+    return [
+        name
+        for name in env.found_docs
+        if any(word in Path(env.doc2path(name)).read_text("utf-8") for word in words)
+    ]

@@ -1,0 +1,115 @@
+"""The command line: `emolib --help`."""
+
+import sys
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from emolib.errors import EmolibError
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="Emotion vectors in open language models.")
+
+ProfileOption = Annotated[
+    str, typer.Option(help="Profile name or YAML file; NAME@ALTERNATIVE picks its weights.")
+]
+ScaleOption = Annotated[str, typer.Option(help="smoke, standard or paper.")]
+
+DEFAULT_PROFILE, DEFAULT_SCALE = "smollm2-135m-instruct", "standard"
+
+
+def main() -> None:
+    """Run a command; an EmolibError becomes one line and exit status 1."""
+    try:
+        app()
+    except EmolibError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("stopped; what was finished is kept, and the same command goes on from there", file=sys.stderr)
+        sys.exit(130)
+
+
+@app.command()
+def profiles() -> None:
+    """List the profiles and whether they can run here."""
+    from emolib import profiles as known
+    from emolib import weights
+
+    table = Table("profile", "about", "weights", "here")
+    for name in known.names():
+        profile = known.load(name)
+        for each in (profile, *(profile.with_weights(other) for other in profile.alternatives)):
+            table.add_row(each.name, each.about, each.weights.source, weights.why_not_here(each) or "yes")
+    Console().print(table)
+
+
+@app.command()
+def prepare(
+    profile: ProfileOption = DEFAULT_PROFILE,
+    scale: ScaleOption = DEFAULT_SCALE,
+    layer: Annotated[str, typer.Option(help="Read-out layer; the profile's if left out.")] = "",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    corpus: Annotated[str | None, typer.Option(help="Folder with texts to use instead.")] = None,
+) -> None:
+    """Convert the weights and read everything the chapters need, with progress; resumes."""
+    from emolib import study
+
+    study.open(profile, scale, layer=study.check_layer(layer), device=device, corpus=corpus).prepare()
+
+
+@app.command()
+def scorecard(
+    profile: ProfileOption = DEFAULT_PROFILE,
+    scale: ScaleOption = DEFAULT_SCALE,
+    published: Annotated[bool, typer.Option(help="Show the published results instead.")] = False,
+) -> None:
+    """Print the claims with their verdicts."""
+    from emolib import profiles as known
+    from emolib import results
+
+    name = known.load(profile).name
+    claims = results.published_claims(name) if published else results.fresh_claims(name, scale)
+    rows = results.scorecard(claims)
+    table = Table(
+        *rows.columns, title=f"{name}, {'published' if published else f'computed at scale {scale}'}"
+    )
+    for row in rows.itertuples(index=False):
+        table.add_row(*row)
+    # A log has no width of its own, and 80 columns would break every claim's name.
+    Console(width=None if sys.stdout.isatty() else 150).print(table)
+
+
+@app.command()
+def publish(profile: ProfileOption = DEFAULT_PROFILE, scale: ScaleOption = DEFAULT_SCALE) -> None:
+    """Copy fresh results to results/<profile>/, replacing what is published."""
+    from emolib import profiles as known
+    from emolib import results
+
+    print(results.publish(known.load(profile).name, scale))
+
+
+@app.command()
+def corpus(
+    folder: Annotated[
+        str | None, typer.Argument(help="Folder with texts; the package's own if left out.")
+    ] = None,
+) -> None:
+    """Check the texts: schema, crossing, lengths, forbidden words, repetition."""
+    from pathlib import Path
+
+    from emolib.corpus import Corpus, checks
+
+    if folder and not Path(folder).is_dir():
+        raise EmolibError(f"no folder {folder}")
+    texts = Corpus(Path(folder) if folder else None)
+    problems = checks.corpus_problems(texts.stories, texts.emotions)
+    for problem in problems:
+        print(problem)
+    print(
+        f"{len(texts.emotions)} emotions, {len(texts.stories)} stories, {len(texts.neutral)} neutral chats, "
+        f"{len(texts.severity_prompts)} severity paraphrases: {len(problems)} problems"
+    )
+    if problems:
+        raise typer.Exit(1)

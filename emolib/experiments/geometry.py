@@ -1,0 +1,325 @@
+"""How the emotion vectors lie to each other (paper, section on geometry, Figs. 5-9).
+
+Everything is computed on unit-normalised vectors: principal components of vectors as they come find
+the norm before they find the feeling. Principal components are turned so that words that need no rating
+point up (`UP`): pleasant against unpleasant for the first, stirred against still for the second.
+"""
+
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from scipy.cluster.hierarchy import leaves_list, linkage
+from sklearn.cluster import KMeans
+from sklearn.metrics import adjusted_rand_score
+
+from emolib import paper, stats
+from emolib.claims import Evidence, Null, judge
+from emolib.experiments import central_layers
+from emolib.profiles import Scale
+from emolib.results import Outcome
+from emolib.vectors import EmotionVectors, mean_by_emotion, unit
+
+N_CLUSTERS = 10
+N_LAYERS_COMPARED = 14
+N_COMPONENTS = 3
+# Where the first two components point is decided by these words, never by the ratings.
+UP = {
+    0: (("happy", "calm", "loving", "proud"), ("sad", "afraid", "angry", "ashamed")),
+    1: (("excited", "ecstatic", "panicked", "enraged"), ("calm", "serene", "listless", "sleepy")),
+}
+RATED = {0: "pleasure", 1: "arousal"}
+# Statistics that need a fresh decomposition per draw are drawn this often at most.
+MOST_DECOMPOSITIONS = 300
+
+
+def run(
+    vectors: EmotionVectors,
+    raw: EmotionVectors,
+    stories: np.ndarray,
+    emotions: list[str],
+    topics: list[str],
+    layer: int,
+    scale: Scale,
+    seed: int,
+) -> Outcome:
+    """All of the chapter's tables and claims.
+
+    `vectors` and `raw` are the vectors with and without the neutral components removed; `stories` is
+    (n_stories, n_layers, width) with the emotion and topic of each story. `layer` is where single-layer
+    results are read.
+    """
+    rngs = iter(np.random.default_rng(seed).spawn(10))
+    words = words_table(vectors, layer, seed)
+    rated = words.dropna(subset=["pleasure"])
+    at_layer = unit(vectors.at(layer))
+    claims = [
+        _correlation_claim("geometry.pc1_pleasure_r", rated.pc1, rated.pleasure, scale, next(rngs)),
+        _correlation_claim("geometry.pc2_arousal_r", rated.pc2, rated.arousal, scale, next(rngs)),
+        _variance_claim(vectors, at_layer, stories, emotions, topics, layer, scale, next(rngs)),
+        _cluster_claim(words, at_layer, scale, seed, next(rngs)),
+        _similarity_claim(vectors, scale, next(rngs)),
+    ]
+    tables = {
+        "words": words,
+        "cosines": _cosine_table(at_layer, words),
+        "by_layer": pd.concat(
+            [
+                by_layer(vectors, scale, next(rngs)).assign(vectors="neutral removed"),
+                by_layer(raw, scale, next(rngs)).assign(vectors="raw"),
+            ]
+        ),
+        "layer_similarity": layer_similarity(vectors, list(vectors.layers)),
+        "raw_beside": _raw_beside(vectors, raw, layer, seed),
+        "halves": halves(vectors, stories, emotions, topics, layer),
+    }
+    return Outcome(tables, claims)
+
+
+def principal_axes(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Scores (n, 3) of unit vectors on their principal axes, and each axis' share of the variance."""
+    centred = vectors - vectors.mean(axis=0)
+    left, singular, _ = np.linalg.svd(centred, full_matrices=False)
+    return (left * singular)[:, :N_COMPONENTS], singular[:N_COMPONENTS] ** 2 / np.sum(singular**2)
+
+
+def turned_up(scores: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
+    """The scores with the sign of each component settled by the words in `UP`."""
+    turned = scores.copy()
+    for component, sides in UP.items():
+        high, low = (
+            np.mean([scores[names.index(word), component] for word in side if word in names] or [0.0])
+            for side in sides
+        )
+        if high < low:
+            turned[:, component] *= -1
+    return turned
+
+
+def clusters(vectors: np.ndarray, k: int, seed: int, n_init: int = 25) -> np.ndarray:
+    """k-means labels of unit vectors, (n,)."""
+    return KMeans(k, n_init=n_init, random_state=seed).fit_predict(vectors)
+
+
+def words_table(vectors: EmotionVectors, layer: int, seed: int) -> pd.DataFrame:
+    """One row per emotion: components, clusters, human ratings, place in the dendrogram."""
+    at_layer = unit(vectors.at(layer))
+    scores, share = principal_axes(at_layer)
+    scores = turned_up(scores, vectors.names)
+    order = leaves_list(linkage(at_layer, method="average", metric="cosine", optimal_ordering=True))
+    return pd.DataFrame(
+        {
+            "emotion": vectors.names,
+            **{f"pc{i + 1}": scores[:, i] for i in range(N_COMPONENTS)},
+            **{f"pc{i + 1}_share": share[i] for i in range(N_COMPONENTS)},
+            "cluster": clusters(at_layer, N_CLUSTERS, seed),
+            "paper_cluster": [paper.clusters().get(name) for name in vectors.names],
+            "order": np.argsort(order),
+        }
+    ).join(paper.human_ratings(), on="emotion")
+
+
+def by_layer(vectors: EmotionVectors, scale: Scale, rng: np.random.Generator) -> pd.DataFrame:
+    """Correlation of the first two components with the ratings in every layer, beside the null band."""
+    ratings = paper.human_ratings()
+    members = [i for i, name in enumerate(vectors.names) if name in ratings.index]
+    rows = []
+    for layer in vectors.layers:
+        scores, share = principal_axes(unit(vectors.at(layer)))
+        scores = turned_up(scores, vectors.names)
+        for component, rating in RATED.items():
+            rated = ratings.loc[[vectors.names[i] for i in members], rating].to_numpy()
+            null = stats.permuted_correlations(scores[members, component], rated, scale.n_null, rng)
+            low, high = stats.band(null)
+            rows.append(
+                {
+                    "layer": layer,
+                    "component": component + 1,
+                    "rating": rating,
+                    "r": stats.pearson(scores[members, component], rated),
+                    "share": share[component],
+                    "null_low": low,
+                    "null_high": high,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def off_diagonal(vectors: np.ndarray) -> np.ndarray:
+    """The cosines between different emotions as one long unit vector."""
+    unit_vectors = unit(vectors)
+    cosines = unit_vectors @ unit_vectors.T
+    return unit(cosines[np.triu_indices(len(vectors), k=1)])
+
+
+def layer_similarity(vectors: EmotionVectors, layers: list[int]) -> pd.DataFrame:
+    """Cosine between the off-diagonal cosine matrices of every two layers."""
+    maps = np.stack([off_diagonal(vectors.at(layer)) for layer in layers])
+    table = pd.DataFrame(maps @ maps.T, index=layers, columns=layers)
+    return (
+        table.rename_axis("layer_a")
+        .reset_index()
+        .melt("layer_a", var_name="layer_b", value_name="cosine")
+        .astype({"layer_b": int})
+    )
+
+
+def halves(
+    vectors: EmotionVectors, stories: np.ndarray, emotions: list[str], topics: list[str], layer: int
+) -> pd.DataFrame:
+    """The headline numbers from every half of the topics: what fewer and other stories give."""
+    names, ratings = vectors.names, paper.human_ratings()
+    members = [i for i, name in enumerate(names) if name in ratings.index]
+    kept = sorted(set(topics))
+    states = stories[:, vectors.layers.index(layer)]
+    rows = []
+    for chosen in combinations(kept, max(1, len(kept) // 2)):
+        mask = np.isin(topics, chosen)
+        means = mean_by_emotion(states[mask], np.asarray(emotions)[mask], names)
+        scores, share = principal_axes(unit(means - means.mean(axis=0)))
+        scores = turned_up(scores, names)
+        row = {"topics": " + ".join(chosen), "stories_per_emotion": len(chosen), "pc1_share": share[0]}
+        for component, rating in RATED.items():
+            rated = ratings.loc[[names[i] for i in members], rating]
+            row[f"pc{component + 1}_{rating}_r"] = stats.pearson(scores[members, component], rated)
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _correlation_claim(claim, scores, ratings, scale: Scale, rng: np.random.Generator):
+    x, y = scores.to_numpy(), ratings.to_numpy()
+    estimate = stats.pearson(x, y)
+    return judge(
+        Evidence(
+            id=claim,
+            estimate=estimate,
+            ci=stats.pearson_interval(x, y, scale.n_bootstrap, rng),
+            n=len(x),
+            null=_null(
+                "ratings shuffled among the words",
+                estimate,
+                stats.permuted_correlations(x, y, scale.n_null, rng),
+            ),
+        )
+    )
+
+
+def _variance_claim(vectors, at_layer, stories, emotions, topics, layer, scale: Scale, rng):
+    def share(members):
+        return principal_axes(at_layer[members])[1][0]
+
+    estimate = float(share(slice(None)))
+    n_draws = min(scale.n_bootstrap, MOST_DECOMPOSITIONS)
+    null = _shuffled_label_shares(
+        vectors, stories, emotions, topics, layer, min(scale.n_null, MOST_DECOMPOSITIONS), rng
+    )
+    return judge(
+        Evidence(
+            id="geometry.pc1_variance",
+            estimate=estimate,
+            ci=stats.half_sample_interval(share, estimate, len(at_layer), n_draws, rng),
+            n=len(at_layer),
+            null=_null("emotion labels shuffled among the stories of a topic", estimate, null),
+        )
+    )
+
+
+def _shuffled_label_shares(vectors, stories, emotions, topics, layer, n_draws, rng) -> np.ndarray:
+    """PC1's share of variance when stories are dealt to emotions at random within their topic."""
+    states = stories[:, vectors.layers.index(layer)]
+    emotions, topics = np.asarray(emotions), np.asarray(topics)
+    shares = []
+    for _ in range(n_draws):
+        dealt = emotions.copy()
+        for topic in np.unique(topics):
+            members = topics == topic
+            dealt[members] = rng.permutation(dealt[members])
+        means = mean_by_emotion(states, dealt, vectors.names)
+        shares.append(principal_axes(unit(means - means.mean(axis=0)))[1][0])
+    return np.array(shares)
+
+
+def _cluster_claim(words: pd.DataFrame, at_layer: np.ndarray, scale: Scale, seed: int, rng):
+    theirs = words.paper_cluster.to_numpy()
+    ours = words.cluster.to_numpy()
+    estimate = float(adjusted_rand_score(theirs, ours))
+
+    def on_half(members):
+        return adjusted_rand_score(theirs[members], clusters(at_layer[members], N_CLUSTERS, seed, n_init=4))
+
+    n_draws = min(scale.n_bootstrap, MOST_DECOMPOSITIONS)
+    null = np.array([adjusted_rand_score(theirs, rng.permutation(ours)) for _ in range(scale.n_null)])
+    return judge(
+        Evidence(
+            id="geometry.cluster_ari",
+            estimate=estimate,
+            ci=stats.half_sample_interval(on_half, estimate, len(words), n_draws, rng),
+            n=len(words),
+            null=_null("cluster labels shuffled among the words", estimate, null),
+        )
+    )
+
+
+def _similarity_claim(vectors: EmotionVectors, scale: Scale, rng):
+    layers = central_layers(vectors.layers, N_LAYERS_COMPARED)
+    stack = np.stack([vectors.at(layer) for layer in layers])
+
+    def lowest(members):
+        maps = np.stack([off_diagonal(at_layer[members]) for at_layer in stack])
+        return (maps @ maps.T).min()
+
+    estimate = float(lowest(slice(None)))
+    maps = np.stack([off_diagonal(at_layer) for at_layer in stack])
+    a, b = np.unravel_index(np.argmin(maps @ maps.T), (len(layers), len(layers)))
+    null = np.array(
+        [
+            maps[a] @ off_diagonal(rng.permutation(stack[b]))
+            for _ in range(min(scale.n_null, MOST_DECOMPOSITIONS))
+        ]
+    )
+    n_draws = min(scale.n_bootstrap, MOST_DECOMPOSITIONS)
+    return judge(
+        Evidence(
+            id="geometry.layer_similarity_min",
+            estimate=estimate,
+            ci=stats.half_sample_interval(lowest, estimate, len(vectors.names), n_draws, rng),
+            n=len(vectors.names),
+            null=_null("emotions shuffled in one of the two layers", estimate, null),
+        )
+    )
+
+
+def _raw_beside(vectors: EmotionVectors, raw: EmotionVectors, layer: int, seed: int) -> pd.DataFrame:
+    """The chapter's numbers from vectors with and without the neutral components."""
+    rows = []
+    for label, these in (("neutral removed", vectors), ("raw", raw)):
+        words = words_table(these, layer, seed)
+        rated = words.dropna(subset=["pleasure"])
+        similarity = layer_similarity(these, central_layers(these.layers, N_LAYERS_COMPARED))
+        rows.append(
+            {
+                "vectors": label,
+                "pc1_pleasure_r": stats.pearson(rated.pc1, rated.pleasure),
+                "pc2_arousal_r": stats.pearson(rated.pc2, rated.arousal),
+                "pc1_share": words.pc1_share[0],
+                "cluster_ari": adjusted_rand_score(words.paper_cluster, words.cluster),
+                "layer_similarity_min": similarity.cosine.min(),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _cosine_table(at_layer: np.ndarray, words: pd.DataFrame) -> pd.DataFrame:
+    names = words.emotion.to_numpy()
+    return pd.DataFrame(
+        {
+            "emotion_a": np.repeat(names, len(names)),
+            "emotion_b": np.tile(names, len(names)),
+            "cosine": (at_layer @ at_layer.T).ravel(),
+        }
+    )
+
+
+def _null(kind: str, estimate: float, draws: np.ndarray) -> Null:
+    low, high = stats.band(draws)
+    return Null(kind=kind, n=len(draws), low=low, high=high, p=stats.p_two_sided(estimate, draws))

@@ -1,0 +1,32 @@
+"""Figures: a tidy table and an Axes in, the Axes out; one look for the whole book."""
+
+from emolib.figures.extraction import held_out_ranks, passage_curves, passage_html, vector_norms
+from emolib.figures.geometry import (
+    cluster_overlap,
+    components,
+    components_against_ratings,
+    correlation_by_layer,
+    cosine_map,
+    layer_similarity_map,
+)
+from emolib.figures.look import subplots, use
+from emolib.figures.severity import choice_map, paper_way, severity_curves, slopes_by_paraphrase
+
+__all__ = [
+    "choice_map",
+    "cluster_overlap",
+    "components",
+    "components_against_ratings",
+    "correlation_by_layer",
+    "cosine_map",
+    "held_out_ranks",
+    "layer_similarity_map",
+    "paper_way",
+    "passage_curves",
+    "passage_html",
+    "severity_curves",
+    "slopes_by_paraphrase",
+    "subplots",
+    "use",
+    "vector_norms",
+]

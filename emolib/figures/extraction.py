@@ -1,0 +1,84 @@
+"""Figures of the chapter on making vectors."""
+
+import html
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+
+from emolib.figures.look import BLUE, DIVERGING, RED, colours_for, null_band
+
+
+def vector_norms(norms: pd.DataFrame, ax):
+    """Mean length of the vectors in each layer as a share of the stream's, raw and denoised."""
+    ax.plot(norms.layer, norms.raw_norm / norms.stream_norm, color=RED, label="raw")
+    ax.plot(norms.layer, norms.norm / norms.stream_norm, color=BLUE, label="neutral components removed")
+    ax.set(xlabel="layer", ylabel="vector length /\nmean stream length", ylim=(0, None))
+    ax.legend()
+    return ax
+
+
+def held_out_ranks(held_out: pd.DataFrame, ax):
+    """Median rank of a story's own emotion among all, per layer, with quartiles; chance is the middle."""
+    n = held_out.emotion.nunique()
+    ranks = held_out.groupby("layer")["rank"].quantile([0.25, 0.5, 0.75]).unstack()
+    ax.fill_between(
+        ranks.index, ranks[0.25], ranks[0.75], color=BLUE, alpha=0.2, linewidth=0, label="quartiles"
+    )
+    ax.plot(ranks.index, ranks[0.5], color=BLUE, marker="o", markersize=4, label="median")
+    ax.axhline((n + 1) / 2, color="0.5", linewidth=1, label="chance")
+    ax.set(xlabel="layer", ylabel=f"rank of the story's\nemotion among {n}", yscale="log", ylim=(n, 0.9))
+    ax.yaxis.set_major_formatter(mpl.ticker.ScalarFormatter())
+    ax.legend()
+    return ax
+
+
+def passage_curves(tokens: pd.DataFrame, ax, smooth: int = 5):
+    """Readings along one passage, a running mean over `smooth` tokens, with the null band of a token."""
+    emotions = list(dict.fromkeys(tokens.emotion))
+    for name, colour in colours_for(emotions).items():
+        curve = tokens[tokens.emotion == name].sort_values("position")
+        ax.plot(
+            curve.position,
+            curve.reading.rolling(smooth, center=True, min_periods=1).mean(),
+            color=colour,
+            label=name,
+        )
+    null_band(ax, curve.position, curve.null_low, curve.null_high, "random directions, 95 %")
+    ax.axhline(0, color="0.6", linewidth=0.8)
+    ax.set(xlabel="token", ylabel="cosine", title=tokens.passage.iloc[0])
+    ax.legend(ncols=len(emotions) + 1, fontsize="small", loc="upper left")
+    return ax
+
+
+def passage_html(tokens: pd.DataFrame) -> str:
+    """One passage once per emotion, each token on a ground as red or blue as its reading.
+
+    The scale runs to the 99th percentile of the magnitudes in this passage, as in the paper's token
+    displays. Tokens inside the null band stay uncoloured.
+    """
+    limit = np.quantile(tokens.reading.abs(), 0.99)
+    parts = [_one_emotion(rows, limit) for _, rows in tokens.groupby("emotion", sort=False)]
+    return f'<div class="passage"><p class="passage-title">{html.escape(tokens.passage.iloc[0])}</p>{"".join(parts)}</div>'
+
+
+def _one_emotion(rows: pd.DataFrame, limit: float) -> str:
+    colours = mpl.colormaps[DIVERGING]
+    spans = []
+    for row in rows.sort_values("position").itertuples():
+        inside = row.null_low <= row.reading <= row.null_high
+        style = ""
+        if not inside:
+            red, green, blue, _ = colours(0.5 + 0.5 * np.clip(row.reading / limit, -1, 1), bytes=True)
+            ink = "#fff" if 0.3 * red + 0.59 * green + 0.11 * blue < 120 else "#111"
+            style = f' style="background:rgb({red},{green},{blue});color:{ink}"'
+        spans.append(f'<span{style} title="{row.reading:+.3f}">{html.escape(row.token)}</span>')
+    return f"<p><b>{html.escape(rows.emotion.iloc[0])}</b> {_joined(spans, rows)}</p>"
+
+
+def _joined(spans: list[str], rows: pd.DataFrame) -> str:
+    """Tokens keep the space that the tokenizer cut off in front of them."""
+    return "".join(
+        span if not text[:1].isspace() else " " + span
+        for span, text in zip(spans, rows.sort_values("position").token, strict=True)
+    )

@@ -1,0 +1,145 @@
+"""Profiles: one YAML file per model, with everything that depends on the model.
+
+A profile says where the weights come from, in which precision the model runs, and where its residual
+stream is read. The files lie in `emolib/models/`; a path to a YAML file of your own works in every
+place where a profile's name does.
+"""
+
+import difflib
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from emolib.errors import EmolibError
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PackageWeights(_Settings):
+    """A GGUF file that an installed Python package carries."""
+
+    source: Literal["package"]
+    package: str
+    version: str
+    file: str
+    sha256: str
+
+
+class HubWeights(_Settings):
+    """A model on the Hugging Face hub."""
+
+    source: Literal["hub"]
+    hub_id: str
+    revision: str = "main"
+
+
+class FolderWeights(_Settings):
+    """A local folder as written by `save_pretrained`."""
+
+    source: Literal["folder"]
+    folder: Path
+
+
+Weights = Annotated[PackageWeights | HubWeights | FolderWeights, Field(discriminator="source")]
+
+
+class Profile(_Settings):
+    """A model and how it is read. `read_layer` counts blocks from 0: the stream leaving that block."""
+
+    name: str
+    about: str
+    weights: Weights
+    alternatives: dict[str, Weights] = {}
+    dtype: Literal["bfloat16", "float16", "float32"]
+    read_layer: int = Field(ge=0)
+    batch_size: int = Field(default=16, ge=1)
+    chat_template: Literal["own", "plain"] = "own"
+
+    def with_weights(self, alternative: str | None) -> "Profile":
+        """The same profile with its weights taken from one of its alternatives.
+
+        Raises EmolibError when the profile has no alternative of that name.
+        """
+        if alternative is None:
+            return self
+        if alternative not in self.alternatives:
+            known = ", ".join(self.alternatives) or "none"
+            raise EmolibError(f"profile {self.name!r} has no weights called {alternative!r}; it has: {known}")
+        update = {"weights": self.alternatives[alternative], "name": f"{self.name}@{alternative}"}
+        return self.model_copy(update=update)
+
+
+class Scale(_Settings):
+    """How much is computed. `stories` is the number per emotion, or None for all there are."""
+
+    name: Literal["smoke", "standard", "paper"]
+    stories: int | None
+    n_null: int
+    n_bootstrap: int
+
+
+SCALES = {
+    scale.name: scale
+    for scale in (
+        Scale(name="smoke", stories=1, n_null=50, n_bootstrap=50),
+        Scale(name="standard", stories=None, n_null=1000, n_bootstrap=2000),
+        Scale(name="paper", stories=None, n_null=10_000, n_bootstrap=10_000),
+    )
+}
+
+
+def scale(name: str) -> Scale:
+    """The scale of this name; raises EmolibError when there is none."""
+    if name not in SCALES:
+        raise EmolibError(f"no scale {name!r}; choose one of {', '.join(SCALES)}")
+    return SCALES[name]
+
+
+def names() -> list[str]:
+    """Names of the profiles that come with the package."""
+    folder = resources.files("emolib") / "models"
+    return sorted(f.name.removesuffix(".yaml") for f in folder.iterdir() if f.name.endswith(".yaml"))
+
+
+def load(name: str | Path) -> Profile:
+    """Read a profile by its name, or from a path that ends in `.yaml`.
+
+    `NAME@ALTERNATIVE` takes the weights from one of the profile's alternatives.
+    Raises EmolibError when there is no such profile (naming the nearest ones) or a key is unknown.
+    """
+    base, _, alternative = str(name).partition("@")
+    if base.endswith(".yaml"):
+        path = Path(base)
+        if not path.is_file():
+            raise EmolibError(f"no profile file {base}")
+        return _parse(path.stem, path.read_text(encoding="utf-8"), base).with_weights(alternative or None)
+    if base not in names():
+        near = difflib.get_close_matches(base, names(), n=3, cutoff=0.3)
+        hint = f"did you mean {', '.join(near)}?" if near else f"there are: {', '.join(names())}"
+        raise EmolibError(f"no profile {base!r}; {hint}")
+    text = (resources.files("emolib") / "models" / f"{base}.yaml").read_text(encoding="utf-8")
+    return _parse(base, text, f"emolib/models/{base}.yaml").with_weights(alternative or None)
+
+
+def _parse(name: str, text: str, where: str) -> Profile:
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise EmolibError(f"{where} is not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise EmolibError(f"{where} must hold keys and values")
+    try:
+        return Profile(name=name, **content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            near = difflib.get_close_matches(key.split(".")[-1], Profile.model_fields, n=1, cutoff=0.5)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise EmolibError(f"{where}: unknown key {key!r}{hint}") from error
+        raise EmolibError(f"{where}: {key}: {first['msg']}") from error

@@ -1,0 +1,235 @@
+"""A study: one profile at one scale, from its model to its results.
+
+This is what notebooks and the command line open. It reads what a chapter needs, hands it to the
+chapter's experiment, and keeps tables, claims and provenance. Reads are kept in the cache and results
+under `runs/`, each named after all that decides it; asking twice costs nothing.
+"""
+
+import hashlib
+import inspect
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import ModuleType
+
+import joblib
+import numpy as np
+import pandas as pd
+
+from emolib import activations, claims, paper, profiles, results, stats, subject, vectors
+from emolib.activations import FROM_TOKEN_50, MESSAGES, REPLY_START, Where
+from emolib.chat import Prompt
+from emolib.corpus import Corpus
+from emolib.errors import EmolibError
+from emolib.experiments import extraction, geometry, severity
+from emolib.results import Outcome
+from emolib.vectors import EmotionVectors
+
+# Where severity messages are read: over the user's message, at its end, and before the reply.
+SEVERITY_POSITIONS = {
+    "user's message": Where(spans=("last_user",)),
+    "end of the message": Where(spans=("last_user",), last=True),
+    severity.PAPER_POSITION: REPLY_START,
+}
+_VECTOR_SETS = ("emotions.jsonl", "stories/*.jsonl", "neutral.jsonl")
+_SHARED_CODE = (claims, paper, stats, vectors)
+
+
+def open(
+    profile: str,
+    scale: str = "standard",
+    seed: int = 0,
+    layer: int | None = None,
+    device: str = "auto",
+    corpus: str | Path | None = None,
+) -> "Study":
+    """Open a study by the names of its profile and scale; nothing heavy happens yet.
+
+    `layer` replaces the profile's read-out layer; `corpus` is a folder with texts to use instead.
+    Raises EmolibError for names that do not exist.
+    """
+    return Study(
+        profiles.load(profile),
+        profiles.scale(scale),
+        seed,
+        layer,
+        device,
+        Corpus(Path(corpus) if corpus else None),
+    )
+
+
+@dataclass(frozen=True)
+class Study:
+    """See the module's text. Everything is computed on first use."""
+
+    profile: profiles.Profile
+    scale: profiles.Scale
+    seed: int
+    chosen_layer: int | None
+    device: str
+    corpus: Corpus
+
+    @property
+    def folder(self) -> Path:
+        """Where this study's fresh results go."""
+        return results.runs_dir() / self.profile.name / self.scale.name
+
+    @cached_property
+    def subject(self) -> subject.Subject:
+        """The loaded model."""
+        return subject.load(self.profile, self.device)
+
+    @cached_property
+    def layer(self) -> int:
+        """The read-out layer; checked against the model."""
+        layer = self.profile.read_layer if self.chosen_layer is None else self.chosen_layer
+        self.subject.check_layers([layer])
+        return layer
+
+    @cached_property
+    def stories(self):
+        """The stories used at this scale: all, or those of the first topics."""
+        topics = sorted({story.topic for story in self.corpus.stories})
+        kept = set(topics[: self.scale.stories])
+        return tuple(story for story in self.corpus.stories if story.topic in kept)
+
+    @cached_property
+    def story_states(self) -> np.ndarray:
+        """Mean residual stream of every story from its 50th token on, (n_stories, n_layers, width)."""
+        return self._read("stories", [Prompt(story.text) for story in self.stories], {"": FROM_TOKEN_50})[""]
+
+    @cached_property
+    def neutral_states(self) -> np.ndarray:
+        """Mean residual stream over the messages of every neutral chat, (n_chats, n_layers, width)."""
+        chats = []
+        for dialogue in self.corpus.neutral:
+            system = [("system", dialogue.system)] if dialogue.system else []
+            turns = [(turn.role, turn.text) for turn in dialogue.turns]
+            chats.append(self.subject.chat(system + turns, prefill=None))
+        return self._read("neutral chats", chats, {"": MESSAGES})[""]
+
+    @cached_property
+    def raw_vectors(self) -> EmotionVectors:
+        """Emotion means minus their mean."""
+        return vectors.fit(
+            self.story_states,
+            [story.emotion for story in self.stories],
+            [emotion.emotion for emotion in self.corpus.emotions],
+            range(self.subject.n_layers),
+            self.subject.fingerprint,
+            self.corpus.hash_of(*_VECTOR_SETS),
+        )
+
+    @cached_property
+    def vectors(self) -> EmotionVectors:
+        """The emotion vectors, neutral components removed; also saved beside the results."""
+        made = vectors.denoise(self.raw_vectors, self.neutral_states)
+        made.save(self.folder / "vectors.safetensors")
+        return made
+
+    def extraction(self) -> Outcome:
+        """Chapter 1: how the vectors are made and where they fire."""
+        passages = self.corpus.passages
+        return self._result(
+            extraction,
+            vectors=self.vectors,
+            raw=self.raw_vectors,
+            **self._labelled_stories(),
+            passages=passages,
+            tokens=activations.read_tokens(self.subject, [Prompt(p.text) for p in passages], self._layers),
+            layer=self.layer,
+        )
+
+    def geometry(self) -> Outcome:
+        """Chapter 2: how the vectors lie to each other."""
+        return self._result(
+            geometry,
+            vectors=self.vectors,
+            raw=self.raw_vectors,
+            **self._labelled_stories(),
+            layer=self.layer,
+        )
+
+    def severity(self) -> Outcome:
+        """Chapter 3: whether they follow a number whose meaning grows worse."""
+        design = self.severity_design
+        families = {family.family: family for family in self.corpus.severity_families}
+        return self._result(
+            severity,
+            readings=self.severity_states,
+            design=design,
+            expected=families[severity.FAMILY].expected,
+            vectors=self.vectors,
+            raw=self.raw_vectors,
+            layer=self.layer,
+        )
+
+    @cached_property
+    def severity_design(self) -> pd.DataFrame:
+        """Every severity message, one row each."""
+        return severity.prompts(self.corpus.severity_families, self.corpus.severity_prompts)
+
+    @cached_property
+    def severity_states(self) -> dict[str, np.ndarray]:
+        """States of every severity message at each read position, (n_prompts, n_layers, width)."""
+        chats = [self.subject.chat([("user", text)]) for text in self.severity_design.text]
+        return self._read("severity messages", chats, SEVERITY_POSITIONS)
+
+    def prepare(self) -> None:
+        """Do all the reading that the chapters need, with progress in the terminal."""
+        _ = self.layer, self.vectors, self.severity_states
+
+    @property
+    def _layers(self) -> range:
+        return range(self.subject.n_layers)
+
+    def _labelled_stories(self) -> dict:
+        return {
+            "stories": self.story_states,
+            "emotions": [story.emotion for story in self.stories],
+            "topics": [story.topic for story in self.stories],
+        }
+
+    def _read(self, label: str, prompts: list[Prompt], wheres: dict[str, Where]) -> dict[str, np.ndarray]:
+        return activations.read_many(self.subject, prompts, self._layers, wheres, label, keep=True)
+
+    def _result(self, experiment: ModuleType, **inputs) -> Outcome:
+        """Run an experiment, or load what it gave for the same inputs, code, scale and seed."""
+        self.vectors.check_subject(self.subject.fingerprint)
+        inputs = {**inputs, "scale": self.scale, "seed": self.seed}
+        code = [inspect.getsource(module) for module in (*_SHARED_CODE, experiment)]
+        ledger = [entry.model_dump() for entry in claims.ledger().values()]
+        hashed = {name: joblib.hash(value) for name, value in inputs.items()}
+        key = hashlib.sha256(joblib.hash([code, ledger, hashed]).encode()).hexdigest()[:16]
+        chapter = experiment.__name__.rsplit(".", 1)[1]
+        if (found := results.load(self.folder / chapter, key)) is not None:
+            return found
+        start = time.perf_counter()
+        outcome = experiment.run(**inputs)
+        record = results.provenance(
+            chapter=chapter,
+            key=key,
+            profile=self.profile.name,
+            scale=self.scale.name,
+            seed=self.seed,
+            layer=self.layer,
+            dtype=self.profile.dtype,
+            device=self.subject.device,
+            fingerprint=self.subject.fingerprint,
+            corpus=self.corpus.hash_of("*.jsonl", "*/*.jsonl"),
+            own_corpus=self.corpus.folder is None,
+            seconds=round(time.perf_counter() - start, 2),
+        )
+        results.save(self.folder / chapter, outcome, record)
+        return outcome
+
+
+def check_layer(text: str | int | None) -> int | None:
+    """A layer as papermill or the command line gives it. Raises EmolibError when it is no number."""
+    if text in (None, ""):
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        raise EmolibError(f"layer must be a whole number, not {text!r}") from None
