@@ -27,7 +27,7 @@ book: html  ## run every notebook that changed, build the book, print the scorec
 	@echo "The book: $(CURDIR)/$(HTML)/index.html"
 
 chapters: .venv/book  ## run the notebooks only
-	@snakemake --cores $(CORES) --quiet rules host --config \
+	@snakemake --cores $(CORES) --quiet all --config \
 		profile=$(PROFILE) scale=$(SCALE) seed=$(SEED) layer=$(LAYER) device=$(DEVICE)
 
 html: chapters  ## build the pages from the executed notebooks, warnings are errors

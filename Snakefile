@@ -6,7 +6,7 @@ from pathlib import Path
 PROFILE = config.get("profile", "smollm2-135m-instruct")
 SCALE = config.get("scale", "standard")
 SEED = config.get("seed", 0)
-LAYER = config.get("layer", "")
+LAYER = "" if config.get("layer") is None else config["layer"]
 DEVICE = config.get("device", "auto")
 
 RUNS = f"runs/{PROFILE}/{SCALE}"

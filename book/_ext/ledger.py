@@ -101,7 +101,8 @@ class Rules(Directive):
         for entry in claims.ledger().values():
             text = (
                 f"{entry.measure}; interval over {entry.n_of}; null: {entry.held_against}. "
-                f"{claims.explain(entry.rule, entry.paper).capitalize()}. Fixed before looking: {entry.fixed_before}."
+                f"{claims.explain(entry.rule, entry.paper).capitalize()}. "
+                f"Fixed before looking: {entry.fixed_before}."
             )
             items += nodes.definition_list_item(
                 "",
@@ -122,13 +123,15 @@ class Versions(Directive):
         record = json.loads(paths[0].read_text(encoding="utf-8"))
         record = next(iter(record["chapters"].values())) if "chapters" in record else record
         versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
+        settings = (f"{name} {record[name]}" for name in ("scale", "seed", "layer"))
+        machine = record["machine"]
         lines = {
-            "profile": f"{record['profile']}, scale {record['scale']}, seed {record['seed']}, layer {record['layer']}",
+            "profile": f"{record['profile']}, {', '.join(settings)}",
             "model": f"fingerprint {record['fingerprint']}, {record['dtype']} on {record['device']}",
             "corpus": record["corpus"],
             "code": record["commit"] or "not from git",
             "versions": f"Python {record['python']}, {versions}",
-            "machine": f"{record['machine']['system']}, {record['machine']['processor']}, {record['machine']['cores']} cores",
+            "machine": f"{machine['system']}, {machine['processor']}, {machine['cores']} cores",
         }
         table = _table(["", ""], "versions")
         for name, text in lines.items():

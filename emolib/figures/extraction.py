@@ -59,7 +59,8 @@ def passage_html(tokens: pd.DataFrame) -> str:
     """
     limit = np.quantile(tokens.reading.abs(), 0.99)
     parts = [_one_emotion(rows, limit) for _, rows in tokens.groupby("emotion", sort=False)]
-    return f'<div class="passage"><p class="passage-title">{html.escape(tokens.passage.iloc[0])}</p>{"".join(parts)}</div>'
+    title = html.escape(tokens.passage.iloc[0])
+    return f'<div class="passage"><p class="passage-title">{title}</p>{"".join(parts)}</div>'
 
 
 def _one_emotion(rows: pd.DataFrame, limit: float) -> str:
