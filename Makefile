@@ -5,7 +5,7 @@ SCALE   ?= standard
 SEED    ?= 0
 LAYER   ?=
 DEVICE  ?= auto
-CORES   ?= 1
+CORES   ?= all
 PYTHON  ?= python3
 
 BIN     := .venv/bin

@@ -27,8 +27,9 @@ rule prepare:
         TEXTS,
     output:
         touch(f"{RUNS}/prepared"),
+    # Without all cores here, Snakemake would hold torch to a single thread.
+    threads: workflow.cores
     params:
-        seed=SEED,
         layer=LAYER,
         device=DEVICE,
     shell:
@@ -42,6 +43,7 @@ rule chapter:
         prepared=rules.prepare.output,
     output:
         f"{RUNS}/notebooks/{{chapter}}.ipynb",
+    threads: workflow.cores
     params:
         seed=SEED,
         layer=f"-r layer {LAYER}" if LAYER != "" else "",

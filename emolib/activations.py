@@ -220,7 +220,7 @@ def _shard_folder(subject, prompts, layers, wheres) -> Path:
     key = digest(
         {
             "model": subject.fingerprint,
-            "dtype": subject.profile.dtype,
+            "dtype": subject.dtype,
             "device": subject.device,
             "batch_size": subject.profile.batch_size,
             "layers": layers,

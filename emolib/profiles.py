@@ -49,13 +49,18 @@ Weights = Annotated[PackageWeights | HubWeights | FolderWeights, Field(discrimin
 
 
 class Profile(_Settings):
-    """A model and how it is read. `read_layer` counts blocks from 0: the stream leaving that block."""
+    """A model and how it is read.
+
+    `read_layer` counts blocks from 0 and means the stream leaving that block. `compare_dtype` is the
+    precision for prompts that differ in a single number, where rounding would drown the difference.
+    """
 
     name: str
     about: str
     weights: Weights
     alternatives: dict[str, Weights] = {}
     dtype: Literal["bfloat16", "float16", "float32"]
+    compare_dtype: Literal["bfloat16", "float16", "float32"] = "float32"
     read_layer: int = Field(ge=0)
     batch_size: int = Field(default=16, ge=1)
     chat_template: Literal["own", "plain"] = "own"

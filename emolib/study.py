@@ -173,8 +173,9 @@ class Study:
     @cached_property
     def severity_states(self) -> dict[str, np.ndarray]:
         """States of every severity message at each read position, (n_prompts, n_layers, width)."""
-        chats = [self.subject.chat([("user", text)]) for text in self.severity_design.text]
-        return self._read("severity messages", chats, SEVERITY_POSITIONS)
+        precise = self.subject.computing_in(self.profile.compare_dtype)
+        chats = [precise.chat([("user", text)]) for text in self.severity_design.text]
+        return self._read("severity messages", chats, SEVERITY_POSITIONS, precise)
 
     def prepare(self) -> None:
         """Do all the reading that the chapters need, with progress in the terminal."""
@@ -191,8 +192,14 @@ class Study:
             "topics": [story.topic for story in self.stories],
         }
 
-    def _read(self, label: str, prompts: list[Prompt], wheres: dict[str, Where]) -> dict[str, np.ndarray]:
-        return activations.read_many(self.subject, prompts, self._layers, wheres, label, keep=True)
+    def _read(
+        self,
+        label: str,
+        prompts: list[Prompt],
+        wheres: dict[str, Where],
+        reader: subject.Subject | None = None,
+    ) -> dict[str, np.ndarray]:
+        return activations.read_many(reader or self.subject, prompts, self._layers, wheres, label, keep=True)
 
     def _result(self, experiment: ModuleType, **inputs) -> Outcome:
         """Run an experiment, or load what it gave for the same inputs, code, scale and seed."""
@@ -215,6 +222,7 @@ class Study:
             seed=self.seed,
             layer=self.layer,
             dtype=self.profile.dtype,
+            compare_dtype=self.profile.compare_dtype,
             device=self.subject.device,
             fingerprint=self.subject.fingerprint,
             corpus=self.corpus.hash_of("*.jsonl", "*/*.jsonl"),

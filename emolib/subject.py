@@ -1,12 +1,12 @@
 """The model under study: loaded once, wrapped in nnsight, with its blocks under one name."""
 
+import copy
 import hashlib
 import json
 import os
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
 
 import torch
 import transformers
@@ -24,12 +24,17 @@ _CHUNK = 1 << 26
 
 @dataclass(frozen=True)
 class Subject:
-    """A loaded model, its tokenizer, and the profile that it came from."""
+    """A loaded model, its tokenizer, and the profile that it came from.
+
+    `fingerprint` is a hash of the configuration and all weights: two models share it only if they
+    are equal.
+    """
 
     model: TransformersModel
     tokenizer: PreTrainedTokenizerBase
     profile: Profile
     device: str
+    fingerprint: str
 
     @property
     def layers(self):
@@ -46,10 +51,10 @@ class Subject:
         """Width of the residual stream."""
         return self.model.config.get_text_config().hidden_size
 
-    @cached_property
-    def fingerprint(self) -> str:
-        """Hash of the configuration and all weights; two models share it only if they are equal."""
-        return _fingerprint(self.model._module)
+    @property
+    def dtype(self) -> str:
+        """The precision in which the model computes."""
+        return str(self.model.dtype).removeprefix("torch.")
 
     def check_layers(self, layers: Sequence[int]) -> list[int]:
         """The layers as a sorted list; raises EmolibError for one the model does not have."""
@@ -59,6 +64,13 @@ class Subject:
                     f"layer {layer} is out of range: {self.profile.name} has layers 0 to {self.n_layers - 1}"
                 )
         return sorted(set(layers))
+
+    def computing_in(self, dtype: str) -> "Subject":
+        """The same weights, computing in another precision; the fingerprint stays."""
+        if dtype == self.dtype:
+            return self
+        module = copy.deepcopy(self.model._module).to(getattr(torch, dtype))
+        return replace(self, model=_wrapped(module, self.tokenizer))
 
     def chat(self, turns: Sequence[tuple[str, str]], prefill: str | None = "") -> chat.Prompt:
         """Render a chat in this model's own format; see `emolib.chat.render`."""
@@ -94,20 +106,26 @@ def wrap(
     device: str = "cpu",
 ) -> Subject:
     """Make a Subject of a model that is already in memory."""
-    blocks = [path for path in _BLOCKS if _has(model, path)]
-    if len(blocks) != 1:
-        raise EmolibError(f"do not know where {type(model).__name__} keeps its blocks")
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     model = model.to(device).eval()
+    subject = Subject(_wrapped(model, tokenizer), tokenizer, profile, device, _fingerprint(model))
+    subject.check_layers([profile.read_layer])
+    return subject
+
+
+def _wrapped(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> TransformersModel:
+    blocks = [path for path in _BLOCKS if _has(model, path)]
+    if len(blocks) != 1:
+        raise EmolibError(f"do not know where {type(model).__name__} keeps its blocks")
+    side = tokenizer.padding_side
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         wrapped = TransformersModel(
             model, tokenizer=tokenizer, task="text-generation", rename={blocks[0]: "blocks"}
         )
-    subject = Subject(wrapped, tokenizer, profile, device)
-    subject.check_layers([profile.read_layer])
-    return subject
+    tokenizer.padding_side = side  # nnsight turns it to the left
+    return wrapped
 
 
 def choose_device(device: str) -> str:

@@ -5,8 +5,6 @@ the norm before they find the feeling. Principal components are turned so that w
 point up (`UP`): pleasant against unpleasant for the first, stirred against still for the second.
 """
 
-from itertools import combinations
-
 import numpy as np
 import pandas as pd
 from scipy.cluster.hierarchy import leaves_list, linkage
@@ -18,7 +16,7 @@ from emolib.claims import Evidence, Null, judge
 from emolib.experiments import central_layers
 from emolib.profiles import Scale
 from emolib.results import Outcome
-from emolib.vectors import EmotionVectors, mean_by_emotion, unit
+from emolib.vectors import EmotionVectors, cosine, mean_by_emotion, unit
 
 N_CLUSTERS = 10
 N_LAYERS_COMPARED = 14
@@ -31,6 +29,7 @@ UP = {
 RATED = {0: "pleasure", 1: "arousal"}
 # Statistics that need a fresh decomposition per draw are drawn this often at most.
 MOST_DECOMPOSITIONS = 300
+N_DRAWS = 20  # of topics, for each number of stories
 
 
 def run(
@@ -71,7 +70,7 @@ def run(
         ),
         "layer_similarity": layer_similarity(vectors, list(vectors.layers)),
         "raw_beside": _raw_beside(vectors, raw, layer, seed),
-        "halves": halves(vectors, stories, emotions, topics, layer),
+        "by_stories": by_stories(vectors, stories, emotions, topics, layer, next(rngs)),
     }
     return Outcome(tables, claims)
 
@@ -164,26 +163,49 @@ def layer_similarity(vectors: EmotionVectors, layers: list[int]) -> pd.DataFrame
     )
 
 
-def halves(
-    vectors: EmotionVectors, stories: np.ndarray, emotions: list[str], topics: list[str], layer: int
+def by_stories(
+    vectors: EmotionVectors, stories: np.ndarray, emotions: list[str], topics: list[str], layer: int, rng
 ) -> pd.DataFrame:
-    """The headline numbers from every half of the topics: what fewer and other stories give."""
+    """The headline numbers from fewer stories: random draws of topics, one story per emotion and topic.
+
+    `half_cosine` is the mean cosine of an emotion's vectors from two halves of the drawn topics, and
+    `found` the share of stories on all other topics whose own emotion ranks first among all.
+    """
     names, ratings = vectors.names, paper.human_ratings()
     members = [i for i, name in enumerate(names) if name in ratings.index]
-    kept = sorted(set(topics))
+    kept, labels = np.unique(topics), np.asarray(emotions)
     states = stories[:, vectors.layers.index(layer)]
+    # One sum per topic and emotion, so that a draw is an average of averages.
+    cells = np.stack(
+        [mean_by_emotion(states[np.equal(topics, t)], labels[np.equal(topics, t)], names) for t in kept]
+    )
     rows = []
-    for chosen in combinations(kept, max(1, len(kept) // 2)):
-        mask = np.isin(topics, chosen)
-        means = mean_by_emotion(states[mask], np.asarray(emotions)[mask], names)
-        scores, share = principal_axes(unit(means - means.mean(axis=0)))
-        scores = turned_up(scores, names)
-        row = {"topics": " + ".join(chosen), "stories_per_emotion": len(chosen), "pc1_share": share[0]}
-        for component, rating in RATED.items():
-            rated = ratings.loc[[names[i] for i in members], rating]
-            row[f"pc{component + 1}_{rating}_r"] = stats.pearson(scores[members, component], rated)
-        rows.append(row)
+    for n in range(1, len(kept) + 1):
+        for draw in range(N_DRAWS if n < len(kept) else 1):
+            order = rng.permutation(len(kept))
+            drawn, rest = order[:n], order[n:]
+            made = _centred_mean(cells[drawn])
+            scores = turned_up(principal_axes(unit(made))[0], names)
+            row = {"stories": n, "draw": draw}
+            for component, rating in RATED.items():
+                rated = ratings.loc[[names[i] for i in members], rating]
+                row[f"pc{component + 1}_{rating}_r"] = stats.pearson(scores[members, component], rated)
+            if n > 1:
+                halves = (_centred_mean(cells[half]) for half in (drawn[::2], drawn[1::2]))
+                row["half_cosine"] = float(
+                    np.mean(np.sum(np.prod([unit(h) for h in halves], axis=0), axis=1))
+                )
+            if len(rest):
+                unseen = cells[rest] - cells[rest].mean(axis=1, keepdims=True)
+                best = cosine(unseen, made).argmax(axis=-1)
+                row["found"] = float((best == np.arange(len(names))).mean())
+            rows.append(row)
     return pd.DataFrame(rows)
+
+
+def _centred_mean(cells: np.ndarray) -> np.ndarray:
+    means = cells.mean(axis=0)
+    return means - means.mean(axis=0)
 
 
 def _correlation_claim(claim, scores, ratings, scale: Scale, rng: np.random.Generator):

@@ -8,6 +8,7 @@ from emolib.figures.geometry import (
     correlation_by_layer,
     cosine_map,
     layer_similarity_map,
+    quality_by_stories,
 )
 from emolib.figures.look import subplots, use
 from emolib.figures.severity import choice_map, paper_way, severity_curves, slopes_by_paraphrase
@@ -24,6 +25,7 @@ __all__ = [
     "paper_way",
     "passage_curves",
     "passage_html",
+    "quality_by_stories",
     "severity_curves",
     "slopes_by_paraphrase",
     "subplots",

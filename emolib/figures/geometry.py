@@ -122,3 +122,25 @@ def layer_similarity_map(similarity: pd.DataFrame, ax):
     ax.set(xlabel="layer", ylabel="layer")
     ax.yaxis.set_major_formatter(mpl.ticker.FixedFormatter([str(i) for i in table.index[::5]]))
     return ax
+
+
+def quality_by_stories(by_stories: pd.DataFrame, axes):
+    """How the chapter's numbers grow with the stories per emotion: mean and spread over draws of topics."""
+    left, right = axes
+    series = {
+        "pc1_pleasure_r": (left, BLUE, "PC1 and pleasure"),
+        "pc2_arousal_r": (left, RED, "PC2 and arousal"),
+        "half_cosine": (right, BLUE, "cosine of vectors from two halves"),
+        "found": (right, RED, "unseen stories whose emotion ranks first"),
+    }
+    for column, (ax, colour, label) in series.items():
+        rows = by_stories.dropna(subset=[column]).groupby("stories")[column]
+        mean, spread = rows.mean(), rows.std().fillna(0)
+        ax.plot(mean.index, mean, color=colour, marker="o", markersize=4, label=label)
+        ax.fill_between(mean.index, mean - spread, mean + spread, color=colour, alpha=0.15, linewidth=0)
+    left.set(ylabel="r", ylim=(-0.2, 1))
+    right.set(ylabel="cosine, share", ylim=(0, 1))
+    for ax in axes:
+        ax.set(xlabel="stories per emotion")
+        ax.legend(fontsize="small", loc="lower right")
+    return axes
