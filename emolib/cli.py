@@ -9,7 +9,12 @@ from rich.table import Table
 
 from emolib.errors import EmolibError
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, help="Emotion vectors in open language models.")
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    help="Emotion vectors in open language models.",
+)
 
 ProfileOption = Annotated[
     str, typer.Option(help="Profile name or YAML file; NAME@ALTERNATIVE picks its weights.")

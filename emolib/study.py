@@ -24,6 +24,7 @@ from emolib.corpus import Corpus
 from emolib.errors import EmolibError
 from emolib.experiments import extraction, geometry, severity
 from emolib.results import Outcome
+from emolib.subject import Subject
 from emolib.vectors import EmotionVectors
 
 # Where severity messages are read: over the user's message, at its end, and before the reply.
@@ -76,7 +77,7 @@ class Study:
         return results.runs_dir() / self.profile.name / self.scale.name
 
     @cached_property
-    def subject(self) -> subject.Subject:
+    def subject(self) -> Subject:
         """The loaded model."""
         return subject.load(self.profile, self.device)
 
@@ -197,7 +198,7 @@ class Study:
         label: str,
         prompts: list[Prompt],
         wheres: dict[str, Where],
-        reader: subject.Subject | None = None,
+        reader: Subject | None = None,
     ) -> dict[str, np.ndarray]:
         return activations.read_many(reader or self.subject, prompts, self._layers, wheres, label, keep=True)
 

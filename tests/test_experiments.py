@@ -17,7 +17,9 @@ def simulated(seed=0, feeling=1.0, noise=0.3):
     """Stories whose states hold the human ratings on two axes, behind a rotation, a length and noise."""
     rng = np.random.default_rng(seed)
     ratings = paper.human_ratings().reindex(WORDS)[["pleasure", "arousal"]]
-    ratings = ratings.fillna(pd.DataFrame(rng.uniform(-0.8, 0.8, ratings.shape), ratings.index, ratings.columns))
+    ratings = ratings.fillna(
+        pd.DataFrame(rng.uniform(-0.8, 0.8, ratings.shape), ratings.index, ratings.columns)
+    )
     latent = np.zeros((len(WORDS), WIDTH))
     latent[:, 0], latent[:, 1] = 2 * ratings.pleasure, ratings.arousal
     rotation = np.linalg.qr(rng.normal(size=(WIDTH, WIDTH)))[0]

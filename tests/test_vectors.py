@@ -56,7 +56,9 @@ def test_denoised_vectors_are_blind_to_what_neutral_texts_vary_in():
     nuisance = vectors.unit(rng.normal(size=8))
     feelings = {name: rng.normal(size=8) for name in NAMES}
     emotions = [name for name in NAMES for _ in range(200)]
-    states = np.array([feelings[e] + 9 * rng.normal() * nuisance + 0.01 * rng.normal(size=8) for e in emotions])
+    states = np.array(
+        [feelings[e] + 9 * rng.normal() * nuisance + 0.01 * rng.normal(size=8) for e in emotions]
+    )
     neutral = np.array([9 * rng.normal() * nuisance + 0.01 * rng.normal(size=8) for _ in range(300)])
     raw = fitted(states[:, None], emotions)
     clean = vectors.denoise(raw, neutral[:, None])
