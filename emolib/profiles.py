@@ -91,7 +91,7 @@ class Scale(_Settings):
 SCALES = {
     scale.name: scale
     for scale in (
-        Scale(name="smoke", stories=1, n_null=50, n_bootstrap=50),
+        Scale(name="smoke", stories=2, n_null=50, n_bootstrap=50),
         Scale(name="standard", stories=None, n_null=1000, n_bootstrap=2000),
         Scale(name="paper", stories=None, n_null=10_000, n_bootstrap=10_000),
     )

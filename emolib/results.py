@@ -150,7 +150,7 @@ def scorecard(claims: Iterable[Claim]) -> pd.DataFrame:
                 "paper": claim.paper_says,
                 "ours": _number(claim.estimate),
                 "95 % interval": _interval(claim.ci),
-                "n": f"{claim.n} {claim.n_of}" if claim.n else "",
+                "n": f"{claim.n}\u00a0{claim.n_of}" if claim.n else "",
                 "null 95 %": _interval((claim.null.low, claim.null.high)) if claim.null else "",
                 "verdict": claim.verdict,
             }
@@ -164,7 +164,7 @@ def _number(value: float | None) -> str:
 
 
 def _interval(bounds: tuple[float, float] | None) -> str:
-    return "" if bounds is None else f"{bounds[0]:.2f} … {bounds[1]:.2f}"
+    return "" if bounds is None else f"{bounds[0]:.2f}\u00a0…\u00a0{bounds[1]:.2f}"
 
 
 def _write_table(path: Path, table: pd.DataFrame) -> None:

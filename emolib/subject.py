@@ -9,13 +9,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
-import transformers
-from nnsight import TransformersModel
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from emolib import chat, weights
-from emolib.errors import EmolibError
-from emolib.profiles import HubWeights, Profile
+# tqdm asks for notebook widgets when transformers is imported; our progress is not in notebooks.
+warnings.filterwarnings("ignore", message="IProgress not found")
+
+import transformers  # noqa: E402
+from nnsight import TransformersModel  # noqa: E402
+from transformers import (  # noqa: E402
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from emolib import chat, weights  # noqa: E402
+from emolib.errors import EmolibError  # noqa: E402
+from emolib.profiles import HubWeights, Profile  # noqa: E402
 
 # Where the architectures keep their blocks; nnsight's `rename` gives them all one name.
 _BLOCKS = ("model.layers", "transformer.h", "gpt_neox.layers", "model.language_model.layers")

@@ -28,16 +28,16 @@ TEXTS = [
 ARCHITECTURES = {
     "llama": LlamaConfig(
         vocab_size=400, hidden_size=32, intermediate_size=64, num_hidden_layers=5,
-        num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=256,
+        num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=1024,
     ),
-    "gpt2": GPT2Config(vocab_size=400, n_embd=32, n_layer=5, n_head=4, n_positions=256),
+    "gpt2": GPT2Config(vocab_size=400, n_embd=32, n_layer=5, n_head=4, n_positions=1024),
     "qwen3": Qwen3Config(
         vocab_size=400, hidden_size=32, intermediate_size=64, num_hidden_layers=5,
-        num_attention_heads=4, num_key_value_heads=2, head_dim=8, max_position_embeddings=256,
+        num_attention_heads=4, num_key_value_heads=2, head_dim=8, max_position_embeddings=1024,
     ),
     "gemma": GemmaConfig(
         vocab_size=400, hidden_size=32, intermediate_size=64, num_hidden_layers=5,
-        num_attention_heads=4, num_key_value_heads=2, head_dim=8, max_position_embeddings=256,
+        num_attention_heads=4, num_key_value_heads=2, head_dim=8, max_position_embeddings=1024,
     ),
 }  # fmt: skip
 

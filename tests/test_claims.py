@@ -21,8 +21,15 @@ def evidence(claim="geometry.pc1_pleasure_r", estimate=0.7, ci=(0.5, 0.8), null=
 # The paper's value is .81, so .648 is asked for.
 @pytest.mark.parametrize(
     ("estimate", "verdict"),
-    [(0.7, "replicated"), (0.65, "replicated"), (0.64, "partly"), (0.31, "partly"), (0.29, "not replicated"), (-0.8, "not replicated")],
-)  # fmt: skip
+    [
+        (0.7, "replicated"),
+        (0.65, "replicated"),
+        (0.64, "partly"),
+        (0.31, "partly"),
+        (0.29, "not replicated"),
+        (-0.8, "not replicated"),
+    ],
+)
 def test_share_of_paper(estimate, verdict):
     assert claims.judge(evidence(estimate=estimate)).verdict == verdict
 

@@ -75,7 +75,7 @@ def test_intervals_hold_their_estimate_and_say_what_was_counted(with_feeling):
 
 
 def test_long_vectors_do_not_become_the_first_component():
-    states, emotions, _, made = simulated()
+    *_, made = simulated()
     stretched = made.array.copy()
     stretched[WORDS.index("bored")] *= 500
     long = vectors.EmotionVectors(stretched, made.origin, WORDS, made.layers, {}, "sim", "sim")

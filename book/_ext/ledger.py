@@ -45,7 +45,8 @@ class Estimate(SphinxRole):
         claim = find(self.text)
         if claim.estimate is None:
             return [nodes.Text("(not run)")], []
-        text = f"{number(claim.estimate, claim.unit)} ({interval(claim.ci, claim.unit)}, n = {claim.n})"
+        n = f"n = {claim.n}".replace(" ", "\N{NO-BREAK SPACE}")
+        text = f"{number(claim.estimate, claim.unit)} ({interval(claim.ci, claim.unit)}, {n})"
         return [nodes.strong("", text, classes=["claim"])], []
 
 
@@ -64,32 +65,19 @@ class VerdictRole(SphinxRole):
 
 
 class Scorecard(Directive):
-    """The table of all claims: the paper, what is published, what was just computed."""
+    """The table of all claims: the paper, what was just computed, what is published."""
 
     def run(self):
         now, before = fresh(), published()
-        head = ["What the paper says", "Paper", "Here, just computed", "Null, 95 %", "Verdict", "Published"]
-        table = _table(head, "scorecard")
-        body = table[0][-1]
+        table = _table(["The paper says", "Here, just computed", "Verdict", "Published"], "scorecard")
         for claim_id, claim in now.items():
             shown = claim if claim.verdict != "not run" else before[claim_id]
-            body += _row(
-                [
-                    [
-                        nodes.paragraph("", claim.statement),
-                        nodes.paragraph("", "", nodes.literal("", claim_id)),
-                    ],
-                    [nodes.paragraph("", claim.paper_says)],
-                    _measured(claim),
-                    [
-                        nodes.paragraph(
-                            "", interval((claim.null.low, claim.null.high), claim.unit) if claim.null else ""
-                        )
-                    ],
-                    [nodes.paragraph("", "", verdict(shown.verdict))],
-                    _measured(before[claim_id]),
-                ]
-            )
+            paper = [
+                nodes.paragraph("", f"{claim.statement} ({claim.paper_says})"),
+                nodes.paragraph("", "", nodes.literal("", claim_id)),
+            ]
+            label = nodes.paragraph("", "", verdict(shown.verdict))
+            table[0][-1] += _row([paper, _measured(claim), [label], _measured(before[claim_id])])
         return [table]
 
 
@@ -100,7 +88,8 @@ class Rules(Directive):
         items = nodes.definition_list()
         for entry in claims.ledger().values():
             text = (
-                f"{entry.measure}; interval over {entry.n_of}; null: {entry.held_against}. "
+                f"{entry.measure[0].upper()}{entry.measure[1:]}; "
+                f"interval over {entry.n_of}; null: {entry.held_against}. "
                 f"{claims.explain(entry.rule, entry.paper).capitalize()}. "
                 f"Fixed before looking: {entry.fixed_before}."
             )
@@ -149,7 +138,9 @@ def number(value: float, unit: str) -> str:
 def interval(bounds: tuple[float, float], unit: str) -> str:
     """An interval as prose shows it."""
     low, high = (number(bound, unit).removesuffix(" sd").removesuffix(" %") for bound in bounds)
-    return f"{low} … {high}" + (" %" if unit == "share" else "")
+    return f"{low} … {high}".replace(" ", "\N{NO-BREAK SPACE}") + (
+        "\N{NO-BREAK SPACE}%" if unit == "share" else ""
+    )
 
 
 def verdict(text: str) -> nodes.inline:
@@ -162,7 +153,9 @@ def _measured(claim: claims.Claim) -> list[nodes.Node]:
         return [nodes.paragraph("", "not run")]
     return [
         nodes.paragraph("", "", nodes.strong("", number(claim.estimate, claim.unit))),
-        nodes.paragraph("", f"{interval(claim.ci, claim.unit)}, n = {claim.n}"),
+        nodes.paragraph("", f"{interval(claim.ci, claim.unit)}"),
+        nodes.paragraph("", f"n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{claim.n}"),
+        nodes.paragraph("", "null " + interval((claim.null.low, claim.null.high), claim.unit)),
     ]
 
 

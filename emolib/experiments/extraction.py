@@ -117,9 +117,10 @@ def _nearest(vectors: EmotionVectors, layer: int) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class _Read:
-    """A passage's token texts, their centred states (n_tokens, width), and the part of each token."""
+    """A passage's first token, its further tokens' texts, centred states (n_tokens, width) and parts."""
 
     passage: Passage
+    first: str
     pieces: list[str]
     states: np.ndarray
     part: np.ndarray
@@ -133,7 +134,7 @@ def _centred_passages(passages, tokens, at: int) -> list[_Read]:
         ends = np.cumsum([len(part.text) + 1 for part in passage.parts])
         starts = np.cumsum([0, *map(len, pieces)])[1:-1]
         part = np.minimum(np.searchsorted(ends, starts, side="right"), len(passage.parts) - 1)
-        found.append(_Read(passage, pieces[1:], states[1:, at] - origin, part))
+        found.append(_Read(passage, pieces[0], pieces[1:], states[1:, at] - origin, part))
     return found
 
 
@@ -145,12 +146,14 @@ def _token_table(vectors: EmotionVectors, read: list[_Read], layer: int, scale: 
         cosines = cosine(each.states, vectors.at(layer))
         low, high = stats.band(cosine(each.states, random).T)
         for name in _known(vectors, each.passage):
+            unread = dict.fromkeys(("reading", "null_low", "null_high"), np.nan)
+            where = {"passage": each.passage.title, "emotion": name}
+            rows.append({**where, "position": 0, "part": 0, "token": each.first, **unread})
             for position, piece in enumerate(each.pieces):
                 rows.append(
                     {
-                        "passage": each.passage.title,
-                        "emotion": name,
-                        "position": position,
+                        **where,
+                        "position": position + 1,
                         "part": int(each.part[position]),
                         "token": piece,
                         "reading": cosines[position, vectors.index(name)],

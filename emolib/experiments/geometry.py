@@ -186,7 +186,7 @@ def by_stories(
             drawn, rest = order[:n], order[n:]
             made = _centred_mean(cells[drawn])
             scores = turned_up(principal_axes(unit(made))[0], names)
-            row = {"stories": n, "draw": draw}
+            row = {"stories": n, "draw": draw, "half_cosine": np.nan, "found": np.nan}
             for component, rating in RATED.items():
                 rated = ratings.loc[[names[i] for i in members], rating]
                 row[f"pc{component + 1}_{rating}_r"] = stats.pearson(scores[members, component], rated)
@@ -312,7 +312,7 @@ def _similarity_claim(vectors: EmotionVectors, scale: Scale, rng):
 
 
 def _raw_beside(vectors: EmotionVectors, raw: EmotionVectors, layer: int, seed: int) -> pd.DataFrame:
-    """The chapter's numbers from vectors with and without the neutral components."""
+    """The chapter's numbers, one a row, from vectors with and without the neutral components."""
     rows = []
     for label, these in (("neutral removed", vectors), ("raw", raw)):
         words = words_table(these, layer, seed)
@@ -328,7 +328,8 @@ def _raw_beside(vectors: EmotionVectors, raw: EmotionVectors, layer: int, seed: 
                 "layer_similarity_min": similarity.cosine.min(),
             }
         )
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows).set_index("vectors").T
+    return table.rename_axis("number", axis=0).rename_axis(None, axis=1).reset_index()
 
 
 def _cosine_table(at_layer: np.ndarray, words: pd.DataFrame) -> pd.DataFrame:

@@ -1,6 +1,6 @@
 """Figures: a tidy table and an Axes in, the Axes out; one look for the whole book."""
 
-from emolib.figures.extraction import held_out_ranks, passage_curves, passage_html, vector_norms
+from emolib.figures.extraction import held_out_accuracy, passage_curves, passage_html, vector_norms
 from emolib.figures.geometry import (
     cluster_overlap,
     components,
@@ -20,7 +20,7 @@ __all__ = [
     "components_against_ratings",
     "correlation_by_layer",
     "cosine_map",
-    "held_out_ranks",
+    "held_out_accuracy",
     "layer_similarity_map",
     "paper_way",
     "passage_curves",

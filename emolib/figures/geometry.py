@@ -39,9 +39,8 @@ def cluster_overlap(words: pd.DataFrame, ax):
         sorted(table.columns, key=lambda c: (table.index.get_loc(table[c].idxmax()), -table[c].max()))
     ]
     table.columns = [f"{chr(65 + i)}" for i in range(table.shape[1])]
-    sns.heatmap(
-        table, ax=ax, cmap="Blues", annot=table.where(table > 0), fmt=".0f", cbar=False, linewidths=0.5
-    )
+    counts = table.map(lambda n: str(n) if n else "")
+    sns.heatmap(table, ax=ax, cmap="Blues", annot=counts, fmt="", cbar=False, linewidths=0.5)
     ax.set(xlabel="our clusters", ylabel="")
     ax.tick_params(axis="both", length=0)
     ax.tick_params(axis="x", rotation=0)
@@ -59,7 +58,9 @@ def components(words: pd.DataFrame, ax):
         cmap=f"{DIVERGING}_r",
         vmin=-1,
         vmax=1,
-        s=26,
+        s=30,
+        edgecolors="0.4",
+        linewidths=0.5,
     )
     for row in words[rated].itertuples():
         ax.annotate(row.emotion, (row.pc1, row.pc2), fontsize=7, xytext=(3, 2), textcoords="offset points")

@@ -25,14 +25,14 @@ def use() -> None:
             "axes.spines.right": False,
             "axes.titlelocation": "left",
             "axes.titlesize": "medium",
-            "axes.titleweight": "semibold",
+            "axes.titleweight": "bold",
             "legend.frameon": False,
             "figure.constrained_layout.use": True,
         }
     )
 
 
-def subplots(n_columns: int = 1, n_rows: int = 1, height: float = 3.6, width: float = 9.0, **options):
+def subplots(n_columns: int = 1, n_rows: int = 1, height: float = 3.6, width: float = 7.8, **options):
     """A figure as wide as the book's text; returns (figure, axes) as matplotlib does."""
     return plt.subplots(n_rows, n_columns, figsize=(width, height * n_rows), **options)
 

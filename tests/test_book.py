@@ -1,0 +1,134 @@
+"""The book, built small from the real model and opened in headless Chromium."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+ROOT = Path(__file__).parent.parent
+PAGES = [
+    "index",
+    "methods",
+    "chapters/01_emotion_vectors",
+    "chapters/02_geometry",
+    "chapters/03_severity",
+    "scorecard",
+    "rerun",
+    "references",
+]
+CHAPTERS = [page for page in PAGES if page.startswith("chapters/")]
+NOISE = re.compile(r"Warning|it/s\]|\d%\||Traceback|findfont|site-packages")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+
+
+@pytest.fixture(scope="module")
+def html(tmp_path_factory) -> Path:
+    """The pages of a book at smoke scale, built by the Makefile in a copy of the working tree."""
+    copy = tmp_path_factory.mktemp("checkout")
+    listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    for name in subprocess.run(
+        listed, cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.splitlines():
+        if (ROOT / name).is_file():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, copy / name)
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    # `-o`: the packages are those that run this test.
+    command = ["make", "-o", ".venv/book", "html", "SCALE=smoke"]
+    built = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True)
+    assert built.returncode == 0, built.stdout[-3000:] + built.stderr[-3000:]
+    return copy / "_build" / "html"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    path = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chrome"))), None)
+    assert path, "these tests need Chromium; on Debian: apt-get install chromium"
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(params=PAGES)
+def page(request, html, browser):
+    """One page, loaded, with what it logged and what it asked the network for."""
+    tab = browser.new_page(viewport={"width": 1280, "height": 900})
+    tab.problems, tab.requested = [], []
+    tab.on("console", lambda message: message.type == "error" and tab.problems.append(message.text))
+    tab.on("pageerror", lambda error: tab.problems.append(str(error)))
+    tab.on("request", lambda sent: sent.url.startswith("http") and tab.requested.append(sent.url))
+    tab.goto(f"file://{html}/book/{request.param}.html", wait_until="load")
+    tab.wait_for_timeout(1500)
+    tab.page_name = request.param
+    yield tab
+    tab.close()
+
+
+def test_page_is_whole(page):
+    assert page.problems == []
+    assert page.requested == [], "a page must not need the network"
+    boxes = page.locator(".search-button-field")
+    assert sum(boxes.nth(i).is_visible() for i in range(boxes.count())) == 1
+    broken = page.evaluate("[...document.images].filter(i => !i.naturalWidth).map(i => i.src)")
+    assert broken == []
+    text = page.inner_text("main")
+    assert "(not run)" not in text
+    assert not re.search(r"\{(claim|verdict|cite|doc)", text)
+    for output in page.locator(".cell_output").all_inner_texts():
+        assert not NOISE.search(output), output[:300]
+
+
+def test_chapter_shows_figures_tables_and_verdicts(page):
+    if page.page_name not in CHAPTERS:
+        pytest.skip("not a chapter")
+    figures, captions = page.locator(".cell_output img"), page.locator("figcaption, .caption-number")
+    assert figures.count() >= 3
+    assert captions.count() >= figures.count()
+    assert page.locator(".cell_output table").count() >= 1
+    assert page.evaluate(
+        "[...document.querySelectorAll('.cell_output img')].every(i => i.naturalWidth > 300)"
+    )
+
+
+def test_formulas_are_rendered(page):
+    if page.page_name != "methods":
+        pytest.skip("no formulas on this page")
+    page.wait_for_selector("mjx-container")
+    assert page.locator("mjx-container[display=true]").count() >= 4
+    assert "\\frac" not in page.inner_text("main")
+
+
+def test_scorecard_has_a_row_and_a_verdict_per_claim(page):
+    from emolib import claims
+
+    if page.page_name != "scorecard":
+        pytest.skip("not the scorecard")
+    rows = page.locator("table.scorecard tbody tr")
+    assert rows.count() == len(claims.ledger())
+    for row in rows.all():
+        assert row.locator(".verdict").count() == 1
+    assert "not run" not in rows.first.locator(".verdict").inner_text()
+
+
+def test_page_fits_a_phone(page):
+    page.set_viewport_size({"width": 390, "height": 800})
+    page.wait_for_timeout(300)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 392
+
+
+def test_links_lead_somewhere(page, html):
+    here = Path(unquote(urlsplit(page.url).path))
+    targets = page.evaluate("[...document.querySelectorAll('a[href]')].map(a => a.getAttribute('href'))")
+    assert targets
+    for target in targets:
+        parts = urlsplit(target)
+        if parts.scheme or not parts.path:
+            continue
+        assert (here.parent / unquote(parts.path)).resolve().is_file(), f"{page.page_name}: {target}"

@@ -1,0 +1,59 @@
+"""A whole study on a tiny random model, from texts to claims."""
+
+import numpy as np
+import pytest
+from conftest import make_subject
+
+from emolib import activations, claims, study
+from emolib.errors import EmolibError
+
+
+@pytest.fixture
+def profile(tmp_path):
+    """A profile file for a tiny model saved in a folder."""
+    tiny = make_subject(batch_size=16)
+    tiny.model._module.save_pretrained(tmp_path / "model")
+    tiny.tokenizer.save_pretrained(tmp_path / "model")
+    path = tmp_path / "tiny.yaml"
+    path.write_text(
+        f"about: random weights\nweights: {{source: folder, folder: {tmp_path / 'model'}}}\n"
+        "dtype: float32\nread_layer: 3\nbatch_size: 16\n"
+    )
+    return str(path)
+
+
+def test_study_runs_and_a_second_one_reads_nothing_again(profile, monkeypatch):
+    first = study.open(profile, "smoke", device="cpu")
+    found = [first.geometry(), first.severity()]
+    assert {c.id for outcome in found for c in outcome.claims} == set(claims.ledger())
+    assert first.vectors.array.shape == (171, 5, 32)
+
+    def forbidden(*args):
+        raise AssertionError("read again")
+
+    monkeypatch.setattr(activations, "_read_batch", forbidden)
+    again = study.open(profile, "smoke", device="cpu")
+    np.testing.assert_array_equal(again.vectors.array, first.vectors.array)
+    assert again.geometry().claims == found[0].claims
+
+
+def test_same_seed_gives_the_same_numbers(profile, tmp_path, monkeypatch):
+    once = study.open(profile, "smoke", device="cpu").geometry()
+    monkeypatch.setenv("EMOLIB_CACHE", str(tmp_path / "elsewhere"))
+    monkeypatch.setenv("EMOLIB_RUNS", str(tmp_path / "elsewhere"))
+    assert study.open(profile, "smoke", device="cpu").geometry().claims == once.claims
+    other = study.open(profile, "smoke", seed=1, device="cpu").geometry()
+    assert other.claims[0].estimate == once.claims[0].estimate
+    assert other.claims[0].ci != once.claims[0].ci
+
+
+def test_layer_out_of_range_is_refused_before_anything_is_read(profile):
+    with pytest.raises(EmolibError, match="layer 9 is out of range: tiny has layers 0 to 4"):
+        study.open(profile, "smoke", layer=9, device="cpu").prepare()
+
+
+def test_layer_that_is_no_number_is_refused():
+    assert study.check_layer("") is None
+    assert study.check_layer("7") == 7
+    with pytest.raises(EmolibError, match="must be a whole number, not 'two'"):
+        study.check_layer("two")
