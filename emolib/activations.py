@@ -181,7 +181,7 @@ def _is_out_of_memory(error: RuntimeError) -> bool:
 
 def _read_batch(subject: Subject, rows: Sequence[_Row], layers: list[int]) -> np.ndarray:
     inputs, mean = _pad(subject, rows)
-    with torch.no_grad(), subject.model.trace(**inputs) as tracer:
+    with torch.no_grad(), subject.model.trace(**inputs, use_cache=False) as tracer:
         pooled = list().save()  # noqa: C408 - nnsight saves a call's value, not a literal
         for layer in layers:
             # Averaging in the stream's own precision would lose digits over a long text.
