@@ -9,6 +9,7 @@ CORES   ?= all
 PYTHON  ?= python3
 
 BIN     := .venv/bin
+export IPYTHONDIR := $(CURDIR)/notebooks/.ipython
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 RUN     := runs/$(PROFILE)/$(SCALE)
@@ -50,6 +51,7 @@ bench: .venv/test  ## measure reading speed beside plain transformers, in one ru
 
 results: chapters  ## publish the fresh results of PROFILE to results/
 	@emolib publish --profile $(PROFILE) --scale $(SCALE)
+	@python -m emolib.figures.readme $(PROFILE)
 
 scorecard: .venv/book  ## print the scorecard of the last run
 	@emolib scorecard --profile $(PROFILE) --scale $(SCALE)

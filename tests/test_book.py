@@ -11,6 +11,8 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from playwright.sync_api import sync_playwright
 
+from emolib import claims
+
 ROOT = Path(__file__).parent.parent
 PAGES = [
     "index",
@@ -56,7 +58,7 @@ def browser():
         chromium.close()
 
 
-@pytest.fixture(params=PAGES)
+@pytest.fixture
 def page(request, html, browser):
     """One page, loaded, with what it logged and what it asked the network for."""
     tab = browser.new_page(viewport={"width": 1280, "height": 900})
@@ -66,11 +68,11 @@ def page(request, html, browser):
     tab.on("request", lambda sent: sent.url.startswith("http") and tab.requested.append(sent.url))
     tab.goto(f"file://{html}/book/{request.param}.html", wait_until="load")
     tab.wait_for_timeout(1500)
-    tab.page_name = request.param
     yield tab
     tab.close()
 
 
+@pytest.mark.parametrize("page", PAGES, indirect=True)
 def test_page_is_whole(page):
     assert page.problems == []
     assert page.requested == [], "a page must not need the network"
@@ -85,9 +87,8 @@ def test_page_is_whole(page):
         assert not NOISE.search(output), output[:300]
 
 
+@pytest.mark.parametrize("page", CHAPTERS, indirect=True)
 def test_chapter_shows_figures_tables_and_verdicts(page):
-    if page.page_name not in CHAPTERS:
-        pytest.skip("not a chapter")
     figures, captions = page.locator(".cell_output img"), page.locator("figcaption, .caption-number")
     assert figures.count() >= 3
     assert captions.count() >= figures.count()
@@ -97,19 +98,15 @@ def test_chapter_shows_figures_tables_and_verdicts(page):
     )
 
 
+@pytest.mark.parametrize("page", ["methods"], indirect=True)
 def test_formulas_are_rendered(page):
-    if page.page_name != "methods":
-        pytest.skip("no formulas on this page")
     page.wait_for_selector("mjx-container")
     assert page.locator("mjx-container[display=true]").count() >= 4
     assert "\\frac" not in page.inner_text("main")
 
 
+@pytest.mark.parametrize("page", ["scorecard"], indirect=True)
 def test_scorecard_has_a_row_and_a_verdict_per_claim(page):
-    from emolib import claims
-
-    if page.page_name != "scorecard":
-        pytest.skip("not the scorecard")
     rows = page.locator("table.scorecard tbody tr")
     assert rows.count() == len(claims.ledger())
     for row in rows.all():
@@ -117,12 +114,14 @@ def test_scorecard_has_a_row_and_a_verdict_per_claim(page):
     assert "not run" not in rows.first.locator(".verdict").inner_text()
 
 
+@pytest.mark.parametrize("page", PAGES, indirect=True)
 def test_page_fits_a_phone(page):
     page.set_viewport_size({"width": 390, "height": 800})
     page.wait_for_timeout(300)
     assert page.evaluate("document.documentElement.scrollWidth") <= 392
 
 
+@pytest.mark.parametrize("page", PAGES, indirect=True)
 def test_links_lead_somewhere(page, html):
     here = Path(unquote(urlsplit(page.url).path))
     targets = page.evaluate("[...document.querySelectorAll('a[href]')].map(a => a.getAttribute('href'))")
@@ -131,4 +130,4 @@ def test_links_lead_somewhere(page, html):
         parts = urlsplit(target)
         if parts.scheme or not parts.path:
             continue
-        assert (here.parent / unquote(parts.path)).resolve().is_file(), f"{page.page_name}: {target}"
+        assert (here.parent / unquote(parts.path)).resolve().is_file(), target
