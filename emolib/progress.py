@@ -34,6 +34,12 @@ def progress(label: str, total: int) -> Iterator:
         yield _Lines(label, total)
 
 
+def note(text: str) -> None:
+    """Say in the terminal what is going on; quiet inside a notebook."""
+    if "ipykernel" not in sys.modules:
+        print(text, file=sys.stderr, flush=True)
+
+
 class _Lines:
     """A line for every tenth of the way, for logs."""
 

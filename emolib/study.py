@@ -149,6 +149,7 @@ class Study:
             vectors=self.vectors,
             raw=self.raw_vectors,
             **self._labelled_stories(),
+            neutral=self.neutral_states,
             layer=self.layer,
         )
 

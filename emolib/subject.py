@@ -93,8 +93,8 @@ def load(profile: Profile, device: str = "auto") -> Subject:
     weights cannot be had.
     """
     device = choose_device(device)
-    source, options = weights.locate(profile)
     _be_quiet()
+    source, options = weights.locate(profile)
     try:
         model = AutoModelForCausalLM.from_pretrained(source, dtype=getattr(torch, profile.dtype), **options)
         tokenizer = AutoTokenizer.from_pretrained(source, **options)

@@ -9,6 +9,7 @@ from pathlib import Path
 from emolib.errors import EmolibError
 from emolib.files import cache_dir, sha256_of
 from emolib.profiles import FolderWeights, HubWeights, PackageWeights, Profile
+from emolib.progress import note
 
 
 def locate(profile: Profile) -> tuple[str, dict]:
@@ -85,6 +86,7 @@ def _convert(gguf: Path, folder: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    note(f"converting {gguf.name} once, about half a minute")
     temporary = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)

@@ -35,16 +35,23 @@ def simulated(seed=0, feeling=1.0, noise=0.3):
     return states, emotions, topics, vectors.fit(states, emotions, WORDS, range(LAYERS), "sim", "sim")
 
 
+def chapter(feeling):
+    """The chapter's outcome on simulated stories, with neutral chats that differ in one direction."""
+    states, emotions, topics, raw = simulated(feeling=feeling)
+    rng = np.random.default_rng(1)
+    neutral = rng.normal(size=(30, 1, 1)) * rng.normal(size=(1, LAYERS, WIDTH))
+    clean = vectors.denoise(raw, neutral)
+    return geometry.run(clean, raw, states, emotions, topics, neutral, 3, SCALE, 0)
+
+
 @pytest.fixture(scope="module")
 def with_feeling():
-    states, emotions, topics, made = simulated()
-    return geometry.run(made, made, states, emotions, topics, 3, SCALE, 0)
+    return chapter(feeling=1.0)
 
 
 @pytest.fixture(scope="module")
 def without_feeling():
-    states, emotions, topics, made = simulated(feeling=0.0)
-    return geometry.run(made, made, states, emotions, topics, 3, SCALE, 0)
+    return chapter(feeling=0.0)
 
 
 def claim(outcome, name):

@@ -16,7 +16,15 @@ from emolib.claims import Evidence, Null, judge
 from emolib.experiments import central_layers
 from emolib.profiles import Scale
 from emolib.results import Outcome
-from emolib.vectors import EmotionVectors, cosine, mean_by_emotion, unit
+from emolib.vectors import (
+    NEUTRAL_SHARE,
+    EmotionVectors,
+    cosine,
+    mean_by_emotion,
+    principal_components,
+    project_out,
+    unit,
+)
 
 N_CLUSTERS = 10
 N_LAYERS_COMPARED = 14
@@ -38,6 +46,7 @@ def run(
     stories: np.ndarray,
     emotions: list[str],
     topics: list[str],
+    neutral: np.ndarray,
     layer: int,
     scale: Scale,
     seed: int,
@@ -45,8 +54,8 @@ def run(
     """All of the chapter's tables and claims.
 
     `vectors` and `raw` are the vectors with and without the neutral components removed; `stories` is
-    (n_stories, n_layers, width) with the emotion and topic of each story. `layer` is where single-layer
-    results are read.
+    (n_stories, n_layers, width) with the emotion and topic of each story, `neutral` (n_chats, n_layers,
+    width). `layer` is where single-layer results are read.
     """
     rngs = iter(np.random.default_rng(seed).spawn(10))
     words = words_table(vectors, layer, seed)
@@ -55,7 +64,7 @@ def run(
     claims = [
         _correlation_claim("geometry.pc1_pleasure_r", rated.pc1, rated.pleasure, scale, next(rngs)),
         _correlation_claim("geometry.pc2_arousal_r", rated.pc2, rated.arousal, scale, next(rngs)),
-        _variance_claim(vectors, at_layer, stories, emotions, topics, layer, scale, next(rngs)),
+        _variance_claim(vectors, stories, emotions, topics, neutral, layer, scale, next(rngs)),
         _cluster_claim(words, at_layer, scale, seed, next(rngs)),
         _similarity_claim(vectors, scale, next(rngs)),
     ]
@@ -166,7 +175,7 @@ def layer_similarity(vectors: EmotionVectors, layers: list[int]) -> pd.DataFrame
 def by_stories(
     vectors: EmotionVectors, stories: np.ndarray, emotions: list[str], topics: list[str], layer: int, rng
 ) -> pd.DataFrame:
-    """The headline numbers from fewer stories: random draws of topics, one story per emotion and topic.
+    """The headline numbers of raw vectors from fewer stories: draws of topics, one story in each.
 
     `half_cosine` is the mean cosine of an emotion's vectors from two halves of the drawn topics, and
     `found` the share of stories on all other topics whose own emotion ranks first among all.
@@ -226,15 +235,18 @@ def _correlation_claim(claim, scores, ratings, scale: Scale, rng: np.random.Gene
     )
 
 
-def _variance_claim(vectors, at_layer, stories, emotions, topics, layer, scale: Scale, rng):
+def _variance_claim(vectors, stories, emotions, topics, neutral, layer, scale: Scale, rng):
+    at, at_layer = vectors.layers.index(layer), unit(vectors.at(layer))
+    basis = principal_components(neutral[:, at], NEUTRAL_SHARE)
+
     def share(members):
         return principal_axes(at_layer[members])[1][0]
 
     estimate = float(share(slice(None)))
     n_draws = min(scale.n_bootstrap, MOST_DECOMPOSITIONS)
-    null = _shuffled_label_shares(
-        vectors, stories, emotions, topics, layer, min(scale.n_null, MOST_DECOMPOSITIONS), rng
-    )
+    states = project_out(stories[:, at], basis)
+    n_null = min(scale.n_null, MOST_DECOMPOSITIONS)
+    null = _shuffled_label_shares(states, vectors.names, emotions, topics, n_null, rng)
     return judge(
         Evidence(
             id="geometry.pc1_variance",
@@ -246,9 +258,8 @@ def _variance_claim(vectors, at_layer, stories, emotions, topics, layer, scale: 
     )
 
 
-def _shuffled_label_shares(vectors, stories, emotions, topics, layer, n_draws, rng) -> np.ndarray:
+def _shuffled_label_shares(states, names, emotions, topics, n_draws, rng) -> np.ndarray:
     """PC1's share of variance when stories are dealt to emotions at random within their topic."""
-    states = stories[:, vectors.layers.index(layer)]
     emotions, topics = np.asarray(emotions), np.asarray(topics)
     shares = []
     for _ in range(n_draws):
@@ -256,7 +267,7 @@ def _shuffled_label_shares(vectors, stories, emotions, topics, layer, n_draws, r
         for topic in np.unique(topics):
             members = topics == topic
             dealt[members] = rng.permutation(dealt[members])
-        means = mean_by_emotion(states, dealt, vectors.names)
+        means = mean_by_emotion(states, dealt, names)
         shares.append(principal_axes(unit(means - means.mean(axis=0)))[1][0])
     return np.array(shares)
 
