@@ -46,7 +46,7 @@ rule chapter:
     threads: workflow.cores
     params:
         seed=SEED,
-        layer=f"-r layer {LAYER}" if LAYER != "" else "",
+        layer=f"-p layer {LAYER}" if LAYER != "" else "",
     shell:
         "papermill {input.notebook} {output} --cwd . --kernel python3"
         " -r profile {PROFILE} -r scale {SCALE} -p seed {params.seed} {params.layer}"
