@@ -12,7 +12,7 @@ BIN     := .venv/bin
 export IPYTHONDIR := $(CURDIR)/notebooks/.ipython
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
-RUN     := runs/$(PROFILE)/$(SCALE)
+RUN     := runs/$(patsubst %.yaml,%,$(notdir $(PROFILE)))/$(SCALE)
 HTML    := _build/html
 
 .PHONY: help book chapters html test lint bench results scorecard clean
@@ -33,7 +33,8 @@ chapters: .venv/book  ## run the notebooks only
 
 html: chapters  ## build the pages from the executed notebooks, warnings are errors
 	@mkdir -p book/chapters
-	@cp -u $(RUN)/notebooks/*.ipynb book/chapters/
+	@for file in $(RUN)/notebooks/*.ipynb; do \
+		cmp -s $$file book/chapters/$$(basename $$file) || cp $$file book/chapters/; done
 	@echo "building the book"
 	@EMOLIB_PROFILE=$(PROFILE) EMOLIB_SCALE=$(SCALE) jupyter-book build . \
 		--path-output . -W --keep-going --quiet > _build.log 2>&1 \

@@ -9,7 +9,7 @@ SEED = config.get("seed", 0)
 LAYER = "" if config.get("layer") is None else config["layer"]
 DEVICE = config.get("device", "auto")
 
-RUNS = f"runs/{PROFILE}/{SCALE}"
+RUNS = f"runs/{Path(PROFILE).name.removesuffix('.yaml')}/{SCALE}"
 CHAPTERS = sorted(path.stem for path in Path("notebooks").glob("*.ipynb"))
 LIBRARY = sorted(str(path) for path in Path("emolib").rglob("*") if path.suffix in (".py", ".yaml", ".csv", ".json"))
 TEXTS = sorted(str(path) for path in Path("emolib/corpus").rglob("*.jsonl"))
