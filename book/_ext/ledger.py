@@ -69,7 +69,7 @@ class Scorecard(Directive):
 
     def run(self):
         now, before = fresh(), published()
-        table = _table(["The paper says", "Here, just computed", "Verdict", "Published"], "scorecard")
+        table = _table(["The paper says", "Here, just computed", "Published"], "scorecard")
         for claim_id, claim in now.items():
             shown = claim if claim.verdict != "not run" else before[claim_id]
             paper = [
@@ -77,7 +77,7 @@ class Scorecard(Directive):
                 nodes.paragraph("", "", nodes.literal("", claim_id)),
             ]
             label = nodes.paragraph("", "", verdict(shown.verdict))
-            table[0][-1] += _row([paper, _measured(claim), [label], _measured(before[claim_id])])
+            table[0][-1] += _row([paper, [label, *_measured(claim)], _measured(before[claim_id])])
         return [table]
 
 
