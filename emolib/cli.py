@@ -1,5 +1,6 @@
 """The command line: `emolib --help`."""
 
+import signal
 import sys
 from typing import Annotated
 
@@ -24,14 +25,23 @@ ScaleOption = Annotated[str, typer.Option(help="smoke, standard or paper.")]
 DEFAULT_PROFILE, DEFAULT_SCALE = "smollm2-135m-instruct", "standard"
 
 
+class _Stopped(BaseException):
+    """Ctrl-C; not a KeyboardInterrupt, which the command-line library would answer by itself."""
+
+
+def _stop(*_) -> None:
+    raise _Stopped
+
+
 def main() -> None:
-    """Run a command; an EmolibError becomes one line and exit status 1."""
+    """Run a command; an EmolibError becomes one line and exit status 1, Ctrl-C one and 130."""
+    signal.signal(signal.SIGINT, _stop)
     try:
         app()
     except EmolibError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
-    except KeyboardInterrupt:
+    except _Stopped:
         print("stopped; what was finished is kept, and the same command goes on from there", file=sys.stderr)
         sys.exit(130)
 

@@ -1,5 +1,6 @@
 """Bad input on the command line: one clear line, a non-zero exit, nothing half-written."""
 
+import signal
 import subprocess
 import sys
 
@@ -53,3 +54,19 @@ def test_corpus_with_a_forbidden_word_exits_one(tmp_path):
     run = emolib("corpus", str(tmp_path))
     assert run.returncode == 1
     assert "story.afraid.meal says 'Dread', which names 'afraid'" in run.stdout
+
+
+def test_ctrl_c_is_one_line_and_exit_130(tmp_path):
+    """Interrupted while it reads; the stand-in for the reading is a long sleep."""
+    code = (
+        "import time; from emolib import cli, study; "
+        "study.Study.prepare = lambda self: (print('reading', flush=True), time.sleep(60)); cli.main()"
+    )
+    command = [sys.executable, "-c", code, "prepare"]
+    run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert run.stdout.readline() == "reading\n"
+    run.send_signal(signal.SIGINT)
+    _, said = run.communicate(timeout=30)
+    assert run.returncode == 130
+    assert said.startswith("stopped; what was finished is kept")
+    assert said.count("\n") == 1
