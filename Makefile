@@ -5,6 +5,7 @@ SCALE   ?= standard
 SEED    ?= 0
 LAYER   ?=
 DEVICE  ?= auto
+CORPUS  ?=
 CORES   ?= all
 PYTHON  ?= python3
 
@@ -12,7 +13,8 @@ BIN     := .venv/bin
 export IPYTHONDIR := $(CURDIR)/notebooks/.ipython
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
-RUN     := runs/$(patsubst %.yaml,%,$(notdir $(PROFILE)))/$(SCALE)
+RUN     := runs/$(patsubst %.yaml,%,$(notdir $(PROFILE)))/$(SCALE)$(if $(CORPUS),+$(notdir $(abspath $(CORPUS))))
+TEXTS   := $(if $(CORPUS),--corpus $(CORPUS))
 HTML    := _build/html
 
 .PHONY: help book chapters html test lint bench results scorecard clean
@@ -21,22 +23,22 @@ HTML    := _build/html
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|'
 	@echo
-	@echo "  settings: PROFILE=$(PROFILE) SCALE=$(SCALE) SEED=$(SEED) LAYER=$(LAYER) DEVICE=$(DEVICE) CORES=$(CORES)"
+	@echo "  settings: PROFILE=$(PROFILE) SCALE=$(SCALE) SEED=$(SEED) LAYER=$(LAYER) DEVICE=$(DEVICE) CORES=$(CORES) CORPUS=$(CORPUS)"
 
 book: html  ## run every notebook that changed, build the book, print the scorecard
-	@emolib scorecard --profile $(PROFILE) --scale $(SCALE)
+	@emolib scorecard --profile $(PROFILE) --scale $(SCALE) $(TEXTS)
 	@echo "The book: $(CURDIR)/$(HTML)/index.html"
 
 chapters: .venv/book  ## run the notebooks only
 	@snakemake --cores $(CORES) --quiet all --config \
-		profile=$(PROFILE) scale=$(SCALE) seed=$(SEED) layer=$(LAYER) device=$(DEVICE)
+		profile=$(PROFILE) scale=$(SCALE) seed=$(SEED) layer=$(LAYER) device=$(DEVICE) corpus=$(CORPUS)
 
 html: chapters  ## build the pages from the executed notebooks, warnings are errors
 	@mkdir -p book/chapters
-	@for file in $(RUN)/notebooks/*.ipynb; do \
+	@for file in "$(RUN)"/notebooks/*.ipynb; do \
 		cmp -s $$file book/chapters/$$(basename $$file) || cp $$file book/chapters/; done
 	@echo "building the book"
-	@EMOLIB_PROFILE=$(PROFILE) EMOLIB_SCALE=$(SCALE) jupyter-book build . \
+	@EMOLIB_PROFILE=$(PROFILE) EMOLIB_SCALE=$(SCALE) EMOLIB_CORPUS=$(CORPUS) jupyter-book build . \
 		--path-output . -W --keep-going --quiet > _build.log 2>&1 \
 		|| { cat _build.log; exit 1; }
 	@rm -f _build.log
@@ -51,11 +53,12 @@ bench: .venv/test  ## measure reading speed beside plain transformers, in one ru
 	@python benchmarks/reading.py --profile $(PROFILE)
 
 results: chapters  ## publish the fresh results of PROFILE to results/
+	@test -z "$(CORPUS)" || { echo "error: results/ holds the project's own texts; run without CORPUS"; exit 1; }
 	@emolib publish --profile $(PROFILE) --scale $(SCALE)
 	@python -m emolib.figures.readme $(PROFILE)
 
 scorecard: .venv/book  ## print the scorecard of the last run
-	@emolib scorecard --profile $(PROFILE) --scale $(SCALE)
+	@emolib scorecard --profile $(PROFILE) --scale $(SCALE) $(TEXTS)
 
 clean:  ## remove what was built here; the cache of models and reads stays
 	@rm -rf runs _build book/chapters .snakemake

@@ -8,11 +8,14 @@ SCALE = config.get("scale", "standard")
 SEED = config.get("seed", 0)
 LAYER = "" if config.get("layer") is None else config["layer"]
 DEVICE = config.get("device", "auto")
+CORPUS = config.get("corpus") or ""
 
 RUNS = f"runs/{Path(PROFILE).name.removesuffix('.yaml')}/{SCALE}"
+if CORPUS:
+    RUNS += f"+{Path(CORPUS).resolve().name}"
 CHAPTERS = sorted(path.stem for path in Path("notebooks").glob("*.ipynb"))
 LIBRARY = sorted(str(path) for path in Path("emolib").rglob("*") if path.suffix in (".py", ".yaml", ".csv", ".json"))
-TEXTS = sorted(str(path) for path in Path("emolib/corpus").rglob("*.jsonl"))
+TEXTS = sorted(str(path) for root in ("emolib/corpus", CORPUS) if root for path in Path(root).rglob("*.jsonl"))
 
 
 rule all:
@@ -32,9 +35,10 @@ rule prepare:
     params:
         layer=LAYER,
         device=DEVICE,
+        corpus=f"--corpus '{CORPUS}'" if CORPUS else "",
     shell:
         "emolib prepare --profile {PROFILE} --scale {SCALE} --device {params.device}"
-        " --layer '{params.layer}'"
+        " --layer '{params.layer}' {params.corpus}"
 
 
 rule chapter:
@@ -47,6 +51,7 @@ rule chapter:
     params:
         seed=SEED,
         layer=f"-p layer {LAYER}" if LAYER != "" else "",
+        corpus=f"-r corpus '{CORPUS}'" if CORPUS else "",
     shell:
         "papermill {input.notebook} {output} --cwd . --kernel python3"
-        " -r profile {PROFILE} -r scale {SCALE} -p seed {params.seed} {params.layer}"
+        " -r profile {PROFILE} -r scale {SCALE} -p seed {params.seed} {params.layer} {params.corpus}"

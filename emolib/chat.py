@@ -72,6 +72,23 @@ def render(
     return prompt
 
 
+def transcript(before: str, lines: Sequence[tuple[str, str]]) -> Prompt:
+    """A text in front and the lines of named speakers below it, without any chat template.
+
+    `lines` are (speaker, text) pairs. Each speaker's name is the span of what they say. Raises
+    EmolibError for an empty line.
+    """
+    text = before
+    ranges: dict[str, list[tuple[int, int]]] = {}
+    for speaker, said in lines:
+        if not said.strip():
+            raise EmolibError(f"an empty line of {speaker} in a talk of {len(lines)} lines")
+        text += f"\n\n{speaker}: " if text else f"{speaker}: "
+        ranges.setdefault(speaker, []).append((len(text), len(text) + len(said)))
+        text += said
+    return Prompt(text, {name: tuple(found) for name, found in ranges.items()})
+
+
 def _plain_frame(roles: Sequence[str], replies: bool) -> list[str]:
     """The text around the messages: one piece before each, and one after the last."""
     before = [f"\n\n{_PLAIN_NAMES[role]}: " for role in roles]

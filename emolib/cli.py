@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -21,6 +22,8 @@ ProfileOption = Annotated[
     str, typer.Option(help="Profile name or YAML file; NAME@ALTERNATIVE picks its weights.")
 ]
 ScaleOption = Annotated[str, typer.Option(help="smoke, standard or paper.")]
+
+CorpusOption = Annotated[Path | None, typer.Option(help="Folder with texts to use instead.")]
 
 DEFAULT_PROFILE, DEFAULT_SCALE = "smollm2-135m-instruct", "standard"
 
@@ -66,7 +69,7 @@ def prepare(
     scale: ScaleOption = DEFAULT_SCALE,
     layer: Annotated[str, typer.Option(help="Read-out layer; the profile's if left out.")] = "",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    corpus: Annotated[str | None, typer.Option(help="Folder with texts to use instead.")] = None,
+    corpus: CorpusOption = None,
 ) -> None:
     """Convert the weights and read everything the chapters need, with progress; resumes."""
     from emolib import study
@@ -78,6 +81,7 @@ def prepare(
 def scorecard(
     profile: ProfileOption = DEFAULT_PROFILE,
     scale: ScaleOption = DEFAULT_SCALE,
+    corpus: CorpusOption = None,
     published: Annotated[bool, typer.Option(help="Show the published results instead.")] = False,
 ) -> None:
     """Print the claims with their verdicts."""
@@ -85,7 +89,7 @@ def scorecard(
     from emolib import results
 
     name = known.load(profile).name
-    claims = results.published_claims(name) if published else results.fresh_claims(name, scale)
+    claims = results.published_claims(name) if published else results.fresh_claims(name, scale, corpus)
     rows = results.scorecard(claims)
     table = Table(
         *rows.columns, title=f"{name}, {'published' if published else f'computed at scale {scale}'}"
@@ -108,23 +112,23 @@ def publish(profile: ProfileOption = DEFAULT_PROFILE, scale: ScaleOption = DEFAU
 @app.command()
 def corpus(
     folder: Annotated[
-        str | None, typer.Argument(help="Folder with texts; the package's own if left out.")
+        Path | None, typer.Argument(help="Folder with texts; the package's own if left out.")
     ] = None,
 ) -> None:
-    """Check the texts: schema, crossing, lengths, forbidden words, repetition."""
-    from pathlib import Path
+    """List the texts and check them: schema, design, lengths, forbidden words, repetition."""
+    from emolib.corpus import Corpus
+    from emolib.corpus.sets import SETS
 
-    from emolib.corpus import Corpus, checks
-
-    if folder and not Path(folder).is_dir():
-        raise EmolibError(f"no folder {folder}")
-    texts = Corpus(Path(folder) if folder else None)
-    problems = checks.corpus_problems(texts.stories, texts.emotions)
+    texts = Corpus(folder)
+    problems = texts.problems()
+    table = Table("set", "records", "from", "hash")
+    for name, source in texts.sources().items():
+        table.add_row(
+            name, str(len(texts.read(name))), "own" if source["own"] else str(folder), source["hash"]
+        )
+    Console(width=None if sys.stdout.isatty() else 150).print(table)
     for problem in problems:
         print(problem)
-    print(
-        f"{len(texts.emotions)} emotions, {len(texts.stories)} stories, {len(texts.neutral)} neutral chats, "
-        f"{len(texts.severity_prompts)} severity paraphrases: {len(problems)} problems"
-    )
+    print(f"{len(SETS)} sets: {len(problems)} problems")
     if problems:
         raise typer.Exit(1)

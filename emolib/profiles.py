@@ -80,10 +80,15 @@ class Profile(_Settings):
 
 
 class Scale(_Settings):
-    """How much is computed. `stories` is the number per emotion, or None for all there are."""
+    """How much is computed.
+
+    `stories` is the number per emotion and `pair_emotions` the number of emotions among which paired
+    dialogues are read; None means all there are.
+    """
 
     name: Literal["smoke", "standard", "paper"]
     stories: int | None
+    pair_emotions: int | None
     n_null: int
     n_bootstrap: int
 
@@ -91,9 +96,9 @@ class Scale(_Settings):
 SCALES = {
     scale.name: scale
     for scale in (
-        Scale(name="smoke", stories=2, n_null=50, n_bootstrap=50),
-        Scale(name="standard", stories=None, n_null=1000, n_bootstrap=2000),
-        Scale(name="paper", stories=None, n_null=10_000, n_bootstrap=10_000),
+        Scale(name="smoke", stories=2, pair_emotions=5, n_null=50, n_bootstrap=50),
+        Scale(name="standard", stories=None, pair_emotions=None, n_null=1000, n_bootstrap=2000),
+        Scale(name="paper", stories=None, pair_emotions=None, n_null=10_000, n_bootstrap=10_000),
     )
 }
 

@@ -41,6 +41,11 @@ def runs_dir() -> Path:
     return Path(os.environ.get("EMOLIB_RUNS") or "runs")
 
 
+def run_folder(profile: str, scale: str, corpus: Path | None = None) -> Path:
+    """Where one study's fresh results go; with other texts than the project's, a folder of their own."""
+    return runs_dir() / profile / (scale if corpus is None else f"{scale}+{corpus.resolve().name}")
+
+
 def results_dir() -> Path:
     """Where published results lie: `$EMOLIB_RESULTS`, or `results/` in the working directory."""
     return Path(os.environ.get("EMOLIB_RESULTS") or "results")
@@ -77,9 +82,9 @@ def read_claims(path: Path) -> list[Claim]:
         raise EmolibError(f"{path} does not hold claims of schema {SCHEMA}") from error
 
 
-def fresh_claims(profile: str, scale: str) -> list[Claim]:
+def fresh_claims(profile: str, scale: str, corpus: Path | None = None) -> list[Claim]:
     """Every ledger claim with what the last runs at this scale found; `not run` where there is none."""
-    chapters = sorted((runs_dir() / profile / scale).glob("*/provenance.json"))
+    chapters = sorted(run_folder(profile, scale, corpus).glob("*/provenance.json"))
     return complete(c for path in chapters for c in read_claims(path.parent / "claims.json"))
 
 
@@ -111,7 +116,7 @@ def publish(profile: str, scale: str) -> Path:
 
     Raises EmolibError when nothing was run at this scale, or a chapter's results are missing.
     """
-    source = runs_dir() / profile / scale
+    source = run_folder(profile, scale)
     chapters = sorted(path.parent for path in source.glob("*/provenance.json"))
     if not chapters:
         raise EmolibError(f"nothing was run for {profile} at scale {scale}; run `make book` first")

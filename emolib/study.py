@@ -19,10 +19,12 @@ import pandas as pd
 
 from emolib import activations, claims, paper, profiles, results, stats, subject, vectors
 from emolib.activations import FROM_TOKEN_50, MESSAGES, REPLY_START, Where
-from emolib.chat import Prompt
+from emolib.chat import Prompt, transcript
 from emolib.corpus import Corpus
+from emolib.corpus.sets import SETS
 from emolib.errors import EmolibError
-from emolib.experiments import extraction, geometry, severity
+from emolib.experiments import extraction, geometry, severity, texts
+from emolib.experiments.texts import Readings
 from emolib.results import Outcome
 from emolib.subject import Subject
 from emolib.vectors import EmotionVectors
@@ -33,6 +35,8 @@ SEVERITY_POSITIONS = {
     "end of the message": Where(spans=("last_user",), last=True),
     severity.PAPER_POSITION: REPLY_START,
 }
+# Both sides of a chat, each by itself.
+SIDES = {side: Where(spans=(side,)) for side in ("user", "assistant")}
 _VECTOR_SETS = ("emotions.jsonl", "stories/*.jsonl", "neutral.jsonl")
 _SHARED_CODE = (claims, paper, stats, vectors)
 
@@ -56,7 +60,7 @@ def open(
         seed,
         layer,
         device,
-        Corpus(Path(corpus) if corpus else None),
+        Corpus(Path(corpus)) if corpus else Corpus(),
     )
 
 
@@ -74,7 +78,7 @@ class Study:
     @property
     def folder(self) -> Path:
         """Where this study's fresh results go."""
-        return results.runs_dir() / self.profile.name / self.scale.name
+        return results.run_folder(self.profile.name, self.scale.name, self.corpus.folder)
 
     @cached_property
     def subject(self) -> Subject:
@@ -129,6 +133,17 @@ class Study:
         made.save(self.folder / "vectors.safetensors")
         return made
 
+    def texts(self) -> Outcome:
+        """Chapter 0: the texts themselves, and how steady the vectors from paired dialogues are."""
+        return self._result(
+            texts,
+            sets={name: self.corpus.read(name) for name in SETS},
+            states=self.story_states[:, self.layer],
+            stories=self.stories,
+            pairs=[*self._speaker_readings(), *self._hidden_readings()],
+            neutral=self.neutral_states[:, self.layer],
+        )
+
     def extraction(self) -> Outcome:
         """Chapter 1: how the vectors are made and where they fire."""
         passages = self.corpus.passages
@@ -170,7 +185,10 @@ class Study:
     @cached_property
     def severity_design(self) -> pd.DataFrame:
         """Every severity message, one row each."""
-        return severity.prompts(self.corpus.severity_families, self.corpus.severity_prompts)
+        shown = (severity.FAMILY, severity.CONTROL)
+        return severity.prompts(
+            self.corpus.severity_families, [p for p in self.corpus.severity_prompts if p.family in shown]
+        )
 
     @cached_property
     def severity_states(self) -> dict[str, np.ndarray]:
@@ -181,7 +199,62 @@ class Study:
 
     def prepare(self) -> None:
         """Do all the reading that the chapters need, with progress in the terminal."""
-        _ = self.layer, self.vectors, self.severity_states
+        _ = self.layer, self.vectors, self.severity_states, self.speaker_states, self.hidden_states
+
+    @cached_property
+    def speaker_dialogues(self) -> tuple:
+        """The two-speaker dialogues used at this scale."""
+        return self._pairs("speaker dialogues", "person_emotion", "ai_emotion")
+
+    @cached_property
+    def speaker_states(self) -> dict[str, np.ndarray]:
+        """States of every two-speaker dialogue over either side's messages, (n, n_layers, width)."""
+        chats = [
+            self.subject.chat([(turn.role, turn.text) for turn in each.turns], prefill=None)
+            for each in self.speaker_dialogues
+        ]
+        return self._read("two-speaker dialogues", chats, SIDES)
+
+    @cached_property
+    def hidden_dialogues(self) -> tuple:
+        """The dialogues with a hidden emotion used at this scale."""
+        hidden = self._pairs("state dialogues", "emotion", "displayed")
+        return tuple(each for each in hidden if each.condition == "hidden")
+
+    @cached_property
+    def hidden_states(self) -> np.ndarray:
+        """States over the lines of whoever hides an emotion, (n_dialogues, n_layers, width)."""
+        scripts = []
+        for each in self.hidden_dialogues:
+            script = transcript(each.scenario, [(line.speaker, line.text) for line in each.lines])
+            scripts.append(Prompt(script.text, {"": script.spans[each.speaker]}))
+        return self._read("hidden emotions", scripts, {"": Where(spans=("",))})[""]
+
+    def _pairs(self, name: str, *fields: str) -> tuple:
+        """Texts of a set whose emotions are both among the first ones of this scale."""
+        every = self.corpus.read(name)
+        kept = set(sorted({getattr(each, fields[0]) for each in every})[: self.scale.pair_emotions])
+        return tuple(each for each in every if all(getattr(each, field) in kept for field in fields))
+
+    def _speaker_readings(self) -> list[Readings]:
+        person = [each.person_emotion for each in self.speaker_dialogues]
+        ai = [each.ai_emotion for each in self.speaker_dialogues]
+        user, assistant = (self.speaker_states[side][:, self.layer] for side in SIDES)
+        return [
+            Readings("user's messages, user's emotion", user, person, ai),
+            Readings("assistant's messages, assistant's emotion", assistant, ai, person),
+            Readings("assistant's messages, user's emotion", assistant, person, ai),
+            Readings("user's messages, assistant's emotion", user, ai, person),
+        ]
+
+    def _hidden_readings(self) -> list[Readings]:
+        felt = [each.emotion for each in self.hidden_dialogues]
+        shown = [each.displayed for each in self.hidden_dialogues]
+        states = self.hidden_states[:, self.layer]
+        return [
+            Readings("hidden emotion, displayed one", states, shown, felt),
+            Readings("hidden emotion, felt one", states, felt, shown),
+        ]
 
     @property
     def _layers(self) -> range:
@@ -227,8 +300,8 @@ class Study:
             compare_dtype=self.profile.compare_dtype,
             device=self.subject.device,
             fingerprint=self.subject.fingerprint,
-            corpus=self.corpus.hash_of("*.jsonl", "*/*.jsonl"),
-            own_corpus=self.corpus.folder is None,
+            corpus=self.corpus.hash(),
+            texts=self.corpus.sources(),
             seconds=round(time.perf_counter() - start, 2),
         )
         results.save(self.folder / chapter, outcome, record)

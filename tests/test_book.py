@@ -17,6 +17,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = [
     "index",
     "methods",
+    "chapters/00_texts",
     "chapters/01_emotion_vectors",
     "chapters/02_geometry",
     "chapters/03_severity",

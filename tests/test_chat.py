@@ -83,3 +83,19 @@ def test_empty_message_is_refused(text):
 def test_unknown_role_is_refused():
     with pytest.raises(EmolibError, match="unknown role 'human'"):
         chat.render(TOKENIZER, [("human", "x")])
+
+
+@given(
+    st.text(max_size=9), st.lists(st.tuples(st.sampled_from(["Ada", "Ben"]), MESSAGE), min_size=1, max_size=4)
+)
+def test_transcript_spans_hold_what_each_speaker_says(before, lines):
+    prompt = chat.transcript(before, lines)
+    assert prompt.text.startswith(before)
+    for name in {name for name, _ in lines}:
+        said = [prompt.text[low:high] for low, high in prompt.spans[name]]
+        assert said == [text for speaker, text in lines if speaker == name]
+
+
+def test_transcript_refuses_an_empty_line():
+    with pytest.raises(EmolibError, match="an empty line of Ben in a talk of 2 lines"):
+        chat.transcript("", [("Ada", "Yes?"), ("Ben", " ")])

@@ -50,10 +50,12 @@ def test_corpus_with_a_forbidden_word_exits_one(tmp_path):
     for path in (corpus.OWN / "stories").glob("*.jsonl"):
         text = path.read_text(encoding="utf-8")
         # The first story of every topic is about "afraid".
-        (tmp_path / "stories" / path.name).write_text(text.replace('."}', '. Dread."}', 1), encoding="utf-8")
+        (tmp_path / "stories" / path.name).write_text(
+            text.replace('."}', ' in dread."}', 1), encoding="utf-8"
+        )
     run = emolib("corpus", str(tmp_path))
     assert run.returncode == 1
-    assert "story.afraid.meal says 'Dread', which names 'afraid'" in run.stdout
+    assert "story.afraid.meal text says 'dread', which names 'afraid'" in run.stdout
 
 
 def test_ctrl_c_is_one_line_and_exit_130(tmp_path):

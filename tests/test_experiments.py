@@ -9,7 +9,7 @@ from emolib.experiments import central_layers, extraction, geometry, severity
 from emolib.profiles import Scale
 
 WIDTH, LAYERS, TOPICS = 40, 6, 4
-SCALE = Scale(name="smoke", stories=None, n_null=200, n_bootstrap=100)
+SCALE = Scale(name="smoke", stories=None, pair_emotions=None, n_null=200, n_bootstrap=100)
 WORDS = tuple(emotion.emotion for emotion in corpus.Corpus().emotions)
 
 

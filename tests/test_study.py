@@ -1,5 +1,7 @@
 """A whole study on a tiny random model, from texts to claims."""
 
+import json
+
 import numpy as np
 import pytest
 from conftest import make_subject
@@ -45,6 +47,28 @@ def test_same_seed_gives_the_same_numbers(profile, tmp_path, monkeypatch):
     other = study.open(profile, "smoke", seed=1, device="cpu").geometry()
     assert other.claims[0].estimate == once.claims[0].estimate
     assert other.claims[0].ci != once.claims[0].ci
+
+
+def test_other_texts_keep_to_their_own_folder_and_are_named(profile, tmp_path):
+    turns = [{"role": "user", "text": "2+2?"}, {"role": "assistant", "text": "4."}]
+    chats = [{"id": f"mine-{i}", "kind": "facts", "turns": turns} for i in range(3)]
+    folder = tmp_path / "foreign"
+    folder.mkdir()
+    lines = (
+        json.dumps({**chat, "turns": [turns[0], {**turns[1], "text": f"{i}."}]})
+        for i, chat in enumerate(chats)
+    )
+    (folder / "neutral.jsonl").write_text("\n".join(lines) + "\n")
+    own = study.open(profile, "smoke", device="cpu")
+    foreign = study.open(profile, "smoke", device="cpu", corpus=folder)
+    foreign.geometry()
+    assert foreign.folder.name == "smoke+foreign"
+    assert not own.folder.exists()
+    record = json.loads((foreign.folder / "geometry" / "provenance.json").read_text())
+    assert [name for name, source in record["texts"].items() if not source["own"]] == ["neutral dialogues"]
+    assert record["corpus"] != own.corpus.hash()
+    with pytest.raises(EmolibError, match="no folder nowhere"):
+        study.open(profile, "smoke", corpus="nowhere")
 
 
 def test_layer_out_of_range_is_refused_before_anything_is_read(profile):

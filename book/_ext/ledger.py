@@ -17,12 +17,13 @@ from emolib import claims, profiles, results
 
 PROFILE = os.environ.get("EMOLIB_PROFILE", "smollm2-135m-instruct")
 SCALE = os.environ.get("EMOLIB_SCALE", "standard")
+CORPUS = Path(os.environ["EMOLIB_CORPUS"]) if os.environ.get("EMOLIB_CORPUS") else None
 
 
 def fresh() -> dict[str, claims.Claim]:
     """The claims as just computed."""
     name = profiles.load(PROFILE).name
-    return {claim.id: claim for claim in results.fresh_claims(name, SCALE)}
+    return {claim.id: claim for claim in results.fresh_claims(name, SCALE, CORPUS)}
 
 
 def published() -> dict[str, claims.Claim]:
@@ -105,7 +106,8 @@ class Versions(Directive):
     """What made the results that this book shows."""
 
     def run(self):
-        paths = sorted((results.runs_dir() / profiles.load(PROFILE).name / SCALE).glob("*/provenance.json"))
+        folder = results.run_folder(profiles.load(PROFILE).name, SCALE, CORPUS)
+        paths = sorted(folder.glob("*/provenance.json"))
         paths += sorted((results.results_dir() / PROFILE).glob("provenance.json"))[: 0 if paths else 1]
         if not paths:
             return [nodes.paragraph("", "Nothing has been run.")]
@@ -117,7 +119,7 @@ class Versions(Directive):
         lines = {
             "profile": f"{record['profile']}, {', '.join(settings)}",
             "model": f"fingerprint {record['fingerprint']}, {record['dtype']} on {record['device']}",
-            "corpus": record["corpus"],
+            "corpus": f"hash {record['corpus']}, {_foreign(record['texts'])}",
             "code": record["commit"] or "not from git",
             "versions": f"Python {record['python']}, {versions}",
             "machine": f"{machine['system']}, {machine['processor']}, {machine['cores']} cores",
@@ -126,6 +128,12 @@ class Versions(Directive):
         for name, text in lines.items():
             table[0][-1] += _row([[nodes.paragraph("", name)], [nodes.paragraph("", text)]])
         return [table]
+
+
+def _foreign(texts: dict) -> str:
+    """Which sets are not the project's own."""
+    foreign = [name for name, source in texts.items() if not source["own"]]
+    return f"not the project's own: {', '.join(foreign)}" if foreign else "all sets the project's own"
 
 
 def number(value: float, unit: str) -> str:

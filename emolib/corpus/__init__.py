@@ -14,12 +14,17 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from emolib.corpus import checks
-from emolib.corpus.schema import Dialogue, Emotion, Passage, Record, SeverityFamily, SeverityPrompt, Story
+from emolib.corpus.schema.dialogues import NeutralDialogue
+from emolib.corpus.schema.prompts import SeverityFamily, SeverityPrompt
+from emolib.corpus.schema.record import Emotion, Record
+from emolib.corpus.schema.stories import Passage, Story
+from emolib.corpus.sets import SETS
 from emolib.errors import EmolibError
 
 R = TypeVar("R", bound=Record)
 
 OWN = Path(str(resources.files("emolib") / "corpus"))
+_EMOTIONS = "emotions.jsonl"
 
 
 @dataclass(frozen=True)
@@ -32,33 +37,39 @@ class Corpus:
 
     folder: Path | None = None
 
+    def __post_init__(self):
+        if self.folder is not None and not self.folder.is_dir():
+            raise EmolibError(f"no folder {self.folder}")
+
     @cached_property
     def emotions(self) -> tuple[Emotion, ...]:
         """The 171 emotion words in alphabetical order."""
-        return self._set(Emotion, "emotions.jsonl")
+        return self._load(Emotion, _EMOTIONS)
 
     @cached_property
     def stories(self) -> tuple[Story, ...]:
         """Every story; complete over topics and emotions, and none says its own emotion word."""
-        stories = self._set(Story, "stories/*.jsonl")
-        for problem in checks.crossing_problems(stories, [e.emotion for e in self.emotions]):
-            raise EmolibError(f"stories: {problem}")
+        stories = self.read("stories")
+        topics = sorted({story.topic for story in stories})
+        cells = {(topic, emotion.emotion): 1 for topic in topics for emotion in self.emotions}
+        for problem in checks.count_problems(((s.topic, s.emotion) for s in stories), cells):
+            raise EmolibError(f"stories: the set {problem}")
         return stories
 
     @cached_property
-    def neutral(self) -> tuple[Dialogue, ...]:
+    def neutral(self) -> tuple[NeutralDialogue, ...]:
         """Chats without any feeling."""
-        return self._set(Dialogue, "neutral.jsonl")
+        return self.read("neutral dialogues")
 
     @cached_property
     def severity_families(self) -> tuple[SeverityFamily, ...]:
         """The quantities that rise, and their wordings."""
-        return self._set(SeverityFamily, "severity/families.jsonl")
+        return self.read("severity families")
 
     @cached_property
     def severity_prompts(self) -> tuple[SeverityPrompt, ...]:
         """The paraphrases of every severity family."""
-        prompts = self._set(SeverityPrompt, "severity/prompts.jsonl")
+        prompts = self.read("severity prompts")
         known = {family.family for family in self.severity_families}
         for prompt in prompts:
             if prompt.family not in known:
@@ -70,7 +81,27 @@ class Corpus:
     @cached_property
     def passages(self) -> tuple[Passage, ...]:
         """Texts that no vector is made from."""
-        return self._set(Passage, "passages.jsonl")
+        return self.read("passages")
+
+    def read(self, name: str) -> tuple[Record, ...]:
+        """The texts of one set, by its name in `sets.SETS`, each validated."""
+        return self._load(SETS[name].model, SETS[name].pattern)
+
+    def problems(self) -> list[str]:
+        """Everything that is wrong with any set, one line per problem; empty when all is clean."""
+        emotions = {emotion.emotion: emotion for emotion in self.emotions}
+        return [line for name, each in SETS.items() for line in each.problems(self.read(name), emotions)]
+
+    def sources(self) -> dict[str, dict]:
+        """Per set, the hash of its files and whether they are the project's own."""
+        return {
+            name: {"hash": self.hash_of(each.pattern), "own": self.files(each.pattern)[0].is_relative_to(OWN)}
+            for name, each in SETS.items()
+        }
+
+    def hash(self) -> str:
+        """Hash of all texts."""
+        return self.hash_of(_EMOTIONS, *(each.pattern for each in SETS.values()))
 
     def files(self, pattern: str) -> list[Path]:
         """The files of one set: the other folder's when it has any, else the package's own."""
@@ -88,7 +119,7 @@ class Corpus:
                 hasher.update(path.read_bytes())
         return hasher.hexdigest()[:16]
 
-    def _set(self, model: type[R], pattern: str) -> tuple[R, ...]:
+    def _load(self, model: type[R], pattern: str) -> tuple[R, ...]:
         records: list[R] = []
         seen: dict[str, str] = {}
         own_word = {e.emotion: e for e in self.emotions} if model is Story else {}
@@ -96,10 +127,9 @@ class Corpus:
             for number, line in _lines(path):
                 where = f"{path.name}, line {number}"
                 record = _parse(model, line, where)
-                name = getattr(record, "id", None) or next(iter(record.model_dump().values()))
-                if name in seen:
-                    raise EmolibError(f"{where}: {name!r} stands already at {seen[name]}")
-                seen[name] = where
+                if record.name in seen:
+                    raise EmolibError(f"{where}: {record.name!r} stands already at {seen[record.name]}")
+                seen[record.name] = where
                 if isinstance(record, Story):
                     _check_own_word(record, own_word, where)
                 records.append(record)

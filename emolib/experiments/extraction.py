@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from emolib import paper, stats
-from emolib.corpus.schema import Passage
+from emolib.corpus.schema.stories import Passage
 from emolib.profiles import Scale
 from emolib.results import Outcome
 from emolib.vectors import EmotionVectors, cosine, mean_by_emotion, unit

@@ -13,6 +13,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from emolib import paper, stats
 from emolib.claims import Evidence, Null, judge
+from emolib.corpus.sets import SCENARIO_EMOTIONS
 from emolib.experiments import central_layers
 from emolib.profiles import Scale
 from emolib.results import Outcome
@@ -177,11 +178,13 @@ def by_stories(
 ) -> pd.DataFrame:
     """The headline numbers of raw vectors from fewer stories: draws of topics, one story in each.
 
-    `half_cosine` is the mean cosine of an emotion's vectors from two halves of the drawn topics, and
-    `found` the share of stories on all other topics whose own emotion ranks first among all.
+    `half_cosine` is the mean cosine of an emotion's vectors from two halves of the drawn topics.
+    `found` is the share of stories on all other topics whose own emotion ranks first among all, and
+    `found_of_12` the same among the paper's twelve.
     """
     names, ratings = vectors.names, paper.human_ratings()
     members = [i for i, name in enumerate(names) if name in ratings.index]
+    twelve = [names.index(name) for name in SCENARIO_EMOTIONS if name in names]
     kept, labels = np.unique(topics), np.asarray(emotions)
     states = stories[:, vectors.layers.index(layer)]
     # One sum per topic and emotion, so that a draw is an average of averages.
@@ -195,7 +198,7 @@ def by_stories(
             drawn, rest = order[:n], order[n:]
             made = _centred_mean(cells[drawn])
             scores = turned_up(principal_axes(unit(made))[0], names)
-            row = {"stories": n, "draw": draw, "half_cosine": np.nan, "found": np.nan}
+            row = {"stories": n, "draw": draw, "half_cosine": np.nan, "found": np.nan, "found_of_12": np.nan}
             for component, rating in RATED.items():
                 rated = ratings.loc[[names[i] for i in members], rating]
                 row[f"pc{component + 1}_{rating}_r"] = stats.pearson(scores[members, component], rated)
@@ -206,10 +209,16 @@ def by_stories(
                 )
             if len(rest):
                 unseen = cells[rest] - cells[rest].mean(axis=1, keepdims=True)
-                best = cosine(unseen, made).argmax(axis=-1)
-                row["found"] = float((best == np.arange(len(names))).mean())
+                row["found"] = _share_found(unseen, made)
+                row["found_of_12"] = _share_found(unseen[:, twelve], made[twelve])
             rows.append(row)
     return pd.DataFrame(rows)
+
+
+def _share_found(unseen: np.ndarray, made: np.ndarray) -> float:
+    """Share of states (n_topics, n_emotions, width) whose own vector is nearest by cosine."""
+    best = cosine(unseen, made).argmax(axis=-1)
+    return float((best == np.arange(len(made))).mean())
 
 
 def _centred_mean(cells: np.ndarray) -> np.ndarray:

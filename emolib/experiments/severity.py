@@ -13,7 +13,7 @@ import pandas as pd
 
 from emolib import stats
 from emolib.claims import Control, Evidence, Null, judge
-from emolib.corpus.schema import SeverityFamily, SeverityPrompt
+from emolib.corpus.schema.prompts import SeverityFamily, SeverityPrompt
 from emolib.experiments import central_layers
 from emolib.profiles import Scale
 from emolib.results import Outcome

@@ -12,6 +12,7 @@ from emolib.figures.geometry import (
 )
 from emolib.figures.look import subplots, use
 from emolib.figures.severity import choice_map, paper_way, severity_curves, slopes_by_paraphrase
+from emolib.figures.texts import found_without_a_model, reliability
 
 __all__ = [
     "choice_map",
@@ -20,12 +21,14 @@ __all__ = [
     "components_against_ratings",
     "correlation_by_layer",
     "cosine_map",
+    "found_without_a_model",
     "held_out_accuracy",
     "layer_similarity_map",
     "paper_way",
     "passage_curves",
     "passage_html",
     "quality_by_stories",
+    "reliability",
     "severity_curves",
     "slopes_by_paraphrase",
     "subplots",

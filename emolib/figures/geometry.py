@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 
-from emolib.figures.look import BLUE, DIVERGING, RED, null_band, paper_line
+from emolib.figures.look import AMBER, BLUE, DIVERGING, RED, null_band, paper_line
 
 RATING_LABELS = {"pleasure": "rated pleasure", "arousal": "rated arousal"}
 
@@ -132,7 +132,8 @@ def quality_by_stories(by_stories: pd.DataFrame, axes):
         "pc1_pleasure_r": (left, BLUE, "PC1 and pleasure"),
         "pc2_arousal_r": (left, RED, "PC2 and arousal"),
         "half_cosine": (right, BLUE, "cosine of vectors from two halves"),
-        "found": (right, RED, "unseen stories whose emotion ranks first"),
+        "found": (right, RED, "unseen stories found among all"),
+        "found_of_12": (right, AMBER, "unseen stories found among 12"),
     }
     for column, (ax, colour, label) in series.items():
         rows = by_stories.dropna(subset=[column]).groupby("stories")[column]
