@@ -50,8 +50,9 @@ SCENARIO_EMOTIONS = (
     "surprised",
 )
 SETTINGS = 16
-# A second text per pair came in when the first alone gave unsteady vectors (see the data card).
-TEXTS_PER_PAIR = 2
+# One text per pair gave unsteady vectors of the other's and of the hidden emotion (see the data card).
+SPEAKERS_PER_PAIR = 3
+HIDDEN_PER_PAIR = 4
 
 _QUOTED = re.compile(r"\"[^\"]*\"|“[^”]*”")
 _FIRST_PERSON = re.compile(r"\b(?:I|I'm|I'd|I've|I'll|my|me|My|Me|we|our|us)\b")
@@ -175,7 +176,7 @@ def _each_speaker_dialogue(chat: dialogues.SpeakerDialogue, emotions: Emotions) 
 
 
 def _all_speaker_dialogues(records: list[dialogues.SpeakerDialogue], emotions: Emotions) -> Iterator[str]:
-    pairs = dict.fromkeys(permutations(STATE_EMOTIONS, 2), TEXTS_PER_PAIR)
+    pairs = dict.fromkeys(permutations(STATE_EMOTIONS, 2), SPEAKERS_PER_PAIR)
     yield from checks.count_problems(((d.person_emotion, d.ai_emotion) for d in records), pairs)
 
 
@@ -201,7 +202,7 @@ def _each_state(talk: dialogues.StateDialogue, emotions: Emotions) -> Iterator[s
 
 def _all_states(records: list[dialogues.StateDialogue], emotions: Emotions) -> Iterator[str]:
     cells: dict[tuple, int] = {
-        ("hidden", emotion, other): TEXTS_PER_PAIR for emotion, other in permutations(STATE_EMOTIONS, 2)
+        ("hidden", emotion, other): HIDDEN_PER_PAIR for emotion, other in permutations(STATE_EMOTIONS, 2)
     }
     settings = {}
     for talk in records:

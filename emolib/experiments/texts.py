@@ -282,7 +282,7 @@ def _alike_to_the_model(stories: tuple[Story, ...], states: np.ndarray) -> pd.Da
 
 def _highest(likeness: np.ndarray, n: int) -> list[tuple[int, int]]:
     upper = np.where(np.triu(np.ones_like(likeness, dtype=bool), 1), likeness, -np.inf)
-    order = np.argsort(-upper, axis=None, kind="stable")[:n]
+    order = np.argsort(-upper, axis=None, kind="stable")[: min(n, len(likeness) * (len(likeness) - 1) // 2)]
     return [(int(k // len(likeness)), int(k % len(likeness))) for k in order]
 
 
