@@ -36,7 +36,7 @@ def main() -> None:
     profile = profiles.load(arguments.profile)
     loaded = subject.load(profile)
     prompts = [Prompt(story.text) for story in Corpus().stories[: arguments.stories]]
-    rows = [activations._encode(loaded, prompt, [FROM_TOKEN_50]) for prompt in prompts]
+    rows = [activations.encode(loaded, prompt, [FROM_TOKEN_50]) for prompt in prompts]
     rows.sort(key=lambda row: -len(row.ids))
     size = profile.batch_size
     batches = [rows[i : i + size] for i in range(0, len(rows), size)]

@@ -6,7 +6,7 @@ A `Prompt` is a text and the parts of it that have a name. A chat gets its names
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from emolib.errors import EmolibError
@@ -33,6 +33,21 @@ class Prompt:
     def __post_init__(self):
         if not self.text.strip():
             raise EmolibError("a prompt is empty; every text must have at least one character")
+
+    def naming(self, **parts: str) -> "Prompt":
+        """The same prompt with more named parts, each the one place where its text stands.
+
+        Raises EmolibError for a text that is not there, or there more than once.
+        """
+        found = dict(self.spans)
+        for name, text in parts.items():
+            if self.text.count(text) != 1:
+                raise EmolibError(
+                    f"{text!r} stands {self.text.count(text)} times in the prompt, must be once"
+                )
+            start = self.text.index(text)
+            found[name] = ((start, start + len(text)),)
+        return replace(self, spans=found)
 
 
 class ChatTokenizer(Protocol):

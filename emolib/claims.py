@@ -136,9 +136,8 @@ def complete(claims: Iterable[Claim]) -> list[Claim]:
 def explain(rule: Rule, paper: float | None) -> str:
     """The decision rule in words."""
     if rule.kind == "share_of_paper":
-        return (
-            f"replicated: beyond the null and at least {rule.share * paper:.2f}; partly: beyond the null only"
-        )
+        bound = f"at {'most' if paper < 0 else 'least'} {rule.share * paper:.2f}"
+        return f"replicated: beyond the null and {bound}; partly: beyond the null only"
     word = "above" if rule.sign > 0 else "below"
     return (
         f"replicated: {word} zero with its whole interval, outside the null band, and "
@@ -164,9 +163,11 @@ def _verdict(entry: Entry, evidence: Evidence) -> Verdict:
         return "instrument not valid"
     rule = entry.rule
     if rule.kind == "share_of_paper":
-        if not evidence.estimate > evidence.null.high:
+        sign = -1 if entry.paper < 0 else 1
+        beyond = evidence.null.high if sign > 0 else -evidence.null.low
+        if not sign * evidence.estimate > beyond:
             return "not replicated"
-        return "replicated" if evidence.estimate >= rule.share * entry.paper else "partly"
+        return "replicated" if sign * evidence.estimate >= rule.share * abs(entry.paper) else "partly"
     signed = sorted(rule.sign * bound for bound in evidence.ci)
     beyond = evidence.null.high if rule.sign > 0 else -evidence.null.low
     if signed[0] <= 0 or rule.sign * evidence.estimate <= beyond:

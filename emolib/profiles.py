@@ -82,13 +82,17 @@ class Profile(_Settings):
 class Scale(_Settings):
     """How much is computed.
 
-    `stories` is the number per emotion and `pair_emotions` the number of emotions among which paired
-    dialogues are read; None means all there are.
+    `stories` is the number per emotion, `pair_emotions` the number of emotions among which paired
+    dialogues are read, `activities` the number per category and part; None means all there are.
+    `n_steered` emotions and `n_directions` random directions are steered.
     """
 
     name: Literal["smoke", "standard", "paper"]
     stories: int | None
     pair_emotions: int | None
+    activities: int | None
+    n_steered: int
+    n_directions: int
     n_null: int
     n_bootstrap: int
 
@@ -96,9 +100,36 @@ class Scale(_Settings):
 SCALES = {
     scale.name: scale
     for scale in (
-        Scale(name="smoke", stories=2, pair_emotions=5, n_null=50, n_bootstrap=50),
-        Scale(name="standard", stories=None, pair_emotions=None, n_null=1000, n_bootstrap=2000),
-        Scale(name="paper", stories=None, pair_emotions=None, n_null=10_000, n_bootstrap=10_000),
+        Scale(
+            name="smoke",
+            stories=2,
+            pair_emotions=5,
+            activities=2,
+            n_steered=4,
+            n_directions=5,
+            n_null=50,
+            n_bootstrap=50,
+        ),
+        Scale(
+            name="standard",
+            stories=None,
+            pair_emotions=None,
+            activities=None,
+            n_steered=35,
+            n_directions=100,
+            n_null=1000,
+            n_bootstrap=2000,
+        ),
+        Scale(
+            name="paper",
+            stories=None,
+            pair_emotions=None,
+            activities=None,
+            n_steered=35,
+            n_directions=1000,
+            n_null=10_000,
+            n_bootstrap=10_000,
+        ),
     )
 }
 

@@ -17,13 +17,22 @@ import joblib
 import numpy as np
 import pandas as pd
 
-from emolib import activations, claims, paper, profiles, results, stats, subject, vectors
+from emolib import activations, claims, interviews, paper, profiles, results, stats, subject, vectors
 from emolib.activations import FROM_TOKEN_50, MESSAGES, REPLY_START, Where
 from emolib.chat import Prompt, transcript
 from emolib.corpus import Corpus
 from emolib.corpus.sets import SETS
 from emolib.errors import EmolibError
-from emolib.experiments import extraction, geometry, severity, texts
+from emolib.experiments import (
+    extraction,
+    geometry,
+    preference_steering,
+    preferences,
+    severity,
+    texts,
+)
+from emolib.experiments.preference_steering import Steered
+from emolib.experiments.preferences import Answers
 from emolib.experiments.texts import Readings
 from emolib.results import Outcome
 from emolib.subject import Subject
@@ -197,9 +206,108 @@ class Study:
         chats = [precise.chat([("user", text)]) for text in self.severity_design.text]
         return self._read("severity messages", chats, SEVERITY_POSITIONS, precise)
 
+    def preferences(self) -> Outcome:
+        """Chapter 4: which instruments for preference work, and do the vectors predict what they say."""
+        main, confirm = self.answers
+        return self._result(
+            preferences,
+            main=main,
+            confirm=confirm,
+            states=self.item_states,
+            word_states=interviews.item_embeddings(self.subject, [*main.items, *confirm.items]),
+            story_words=activations.read_embeddings(
+                self.subject, [Prompt(story.text) for story in self.stories], FROM_TOKEN_50
+            ),
+            stories=self.stories,
+            vectors=self.vectors,
+            layer=self.middle_layer,
+        )
+
+    def preference_steering(self) -> Outcome:
+        """Chapter 5: whether adding them to an activity's tokens changes the answer."""
+        main, confirm = self.answers
+        gate = self.preferences()["instruments"].set_index("instrument").valid
+        return self._result(
+            preference_steering,
+            steered=self.steered,
+            items={"main": main.items, "confirm": confirm.items},
+            states=self.item_states,
+            emotions=self.steered_emotions,
+            random=self.random_directions,
+            vectors=self.vectors,
+            layer=self.middle_layer,
+            valid=bool(gate["disposition"]),
+        )
+
+    @cached_property
+    def middle_layer(self) -> int:
+        """Where preferences are read and steered: the layer asked for, or the block before the middle."""
+        return self.subject.n_layers // 2 - 1 if self.chosen_layer is None else self.layer
+
+    @cached_property
+    def activities(self) -> dict[str, tuple]:
+        """The activities used at this scale, by part: all, or the first few of every category."""
+        kept, seen = {"main": [], "confirm": []}, {}
+        for each in self.corpus.read("activities"):
+            place = each.part, each.category
+            seen[place] = seen.get(place, 0) + 1
+            if self.scale.activities is None or seen[place] <= self.scale.activities:
+                kept[each.part].append(each)
+        preferences.check_activities([*kept["main"], *kept["confirm"]])
+        return {part: tuple(found) for part, found in kept.items()}
+
+    @cached_property
+    def answers(self) -> tuple[Answers, Answers]:
+        """What the model says about the main activities, and about those kept for confirmation."""
+        return (
+            interviews.answers(self.subject, self.activities["main"], choices=True),
+            interviews.answers(self.subject, self.activities["confirm"], choices=False),
+        )
+
+    @cached_property
+    def item_states(self) -> np.ndarray:
+        """States over every activity's tokens, main ones first, (n_items, n_layers, width)."""
+        items = [*self.activities["main"], *self.activities["confirm"]]
+        return interviews.item_states(self.subject, items)
+
+    @cached_property
+    def steered_emotions(self) -> list[str]:
+        """The emotions that are steered, chosen by rule from their probe correlations."""
+        main, _ = self.answers
+        read = preferences.read_items(self.item_states[: len(main.items)], self.vectors, self.middle_layer)
+        r = preferences.correlations(read, preferences.disposition_scores(main.disposition))
+        return preferences.spanning(r, self.vectors.names, self.scale.n_steered, preference_steering.ALWAYS)
+
+    @cached_property
+    def random_directions(self) -> np.ndarray:
+        """Random directions in the span of the vectors, (n, width)."""
+        rng = np.random.default_rng(self.seed)
+        return stats.random_directions(self.vectors.at(self.middle_layer), self.scale.n_directions, rng)
+
+    @cached_property
+    def steered(self) -> Steered:
+        """All that was asked under steering."""
+        stories = [Prompt(story.text) for story in self.stories if story.topic == self.stories[0].topic]
+        weights = preferences.lexicon_weights(self.stories)
+        valences = preferences.text_valences(weights, [story.text for story in self.stories])
+        at = self.middle_layer
+        return interviews.steered(
+            self.subject,
+            self.activities["main"],
+            self.activities["confirm"],
+            self.steered_emotions,
+            self.vectors,
+            self.random_directions,
+            preference_steering.lexical_direction(self.story_states[:, at], valences),
+            at,
+            activations.mean_norms(self.subject, stories, self._layers, FROM_TOKEN_50),
+            self.seed,
+        )
+
     def prepare(self) -> None:
         """Do all the reading that the chapters need, with progress in the terminal."""
         _ = self.layer, self.vectors, self.severity_states, self.speaker_states, self.hidden_states
+        _ = self.steered
 
     @cached_property
     def speaker_dialogues(self) -> tuple:

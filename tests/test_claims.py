@@ -34,6 +34,16 @@ def test_share_of_paper(estimate, verdict):
     assert claims.judge(evidence(estimate=estimate)).verdict == verdict
 
 
+@pytest.mark.parametrize(
+    ("estimate", "verdict"),
+    [(-0.74, "replicated"), (-0.5, "partly"), (-0.1, "not replicated"), (0.8, "not replicated")],
+)
+def test_share_of_a_negative_value_is_reached_from_below(estimate, verdict):
+    found = claims.judge(evidence("preferences.probe_r.hostile", estimate, (-0.9, 0.9), (-0.25, 0.25)))
+    assert found.verdict == verdict
+    assert "at most -0.59" in found.rule
+
+
 def control(difference_ci):
     return Control(estimate=0.0, ci=(-1, 1), difference_ci=difference_ci)
 

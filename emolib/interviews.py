@@ -1,0 +1,198 @@
+"""Asking the model about activities, as it is and with an activity's tokens steered."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from emolib import activations, steering
+from emolib.activations import Where
+from emolib.chat import Prompt
+from emolib.corpus.schema.prompts import Activity
+from emolib.experiments.preference_steering import (
+    ALWAYS,
+    HEADLINE,
+    PAIR_FRAME,
+    QUALITY_FRAME,
+    QUALITY_TOKENS,
+    STRENGTHS,
+    Steered,
+    bands,
+    partners,
+    without,
+)
+from emolib.experiments.preferences import (
+    APPROACH,
+    AVOID,
+    CHOICE_FRAME,
+    CHOICE_PREFILL,
+    CHOICES,
+    DIGITS,
+    DISPOSITION_FRAMES,
+    DISPOSITION_PREFILL,
+    RATING_FRAMES,
+    Answers,
+    ordered_pairs,
+)
+from emolib.subject import Subject
+from emolib.vectors import EmotionVectors, unit
+
+ITEM = Where(spans=("item",))
+WORDS = (*APPROACH, *AVOID)
+BOTH_SIGNS = (-HEADLINE, HEADLINE)
+N_TEXTS = 4
+
+
+def disposition_prompts(subject: Subject, items: Sequence[Activity]) -> list[list[Prompt]]:
+    """Every activity in every disposition frame, [frame][item], its tokens named `item`."""
+    return [
+        [
+            subject.chat([("user", frame.format(each.text))], DISPOSITION_PREFILL).naming(item=each.text)
+            for each in items
+        ]
+        for frame in DISPOSITION_FRAMES
+    ]
+
+
+def answers(subject: Subject, items: Sequence[Activity], choices: bool) -> Answers:
+    """What the model says to all instruments; forced choice only with `choices`."""
+    pairs = [
+        subject.chat([("user", CHOICE_FRAME.format(items[a].text, items[b].text))], CHOICE_PREFILL)
+        for a, b in (ordered_pairs(len(items)) if choices else [])
+    ]
+    return Answers(
+        items=tuple(items),
+        disposition=np.stack(
+            [
+                activations.log_probabilities(subject, prompts, WORDS, "disposition")
+                for prompts in disposition_prompts(subject, items)
+            ]
+        ),
+        rating=np.stack(
+            [
+                activations.log_probabilities(
+                    subject, [subject.chat([("user", f.format(i.text))]) for i in items], DIGITS, "rating"
+                )
+                for f in RATING_FRAMES
+            ]
+        ),
+        choice=activations.log_probabilities(subject, pairs, CHOICES, "forced choice") if choices else None,
+    )
+
+
+def item_states(subject: Subject, items: Sequence[Activity]) -> np.ndarray:
+    """Residual stream over each activity's own tokens, mean over the frames, (n_items, n_layers, width)."""
+    layers = range(subject.n_layers)
+    frames = [
+        activations.read_many(subject, prompts, layers, {"": ITEM}, "activities", keep=True)[""]
+        for prompts in disposition_prompts(subject, items)
+    ]
+    return np.mean(frames, axis=0)
+
+
+def item_embeddings(subject: Subject, items: Sequence[Activity]) -> np.ndarray:
+    """The same before any block, (n_items, width)."""
+    return activations.read_embeddings(subject, disposition_prompts(subject, items)[0], ITEM)
+
+
+def steered(
+    subject: Subject,
+    main: Sequence[Activity],
+    confirm: Sequence[Activity],
+    emotions: Sequence[str],
+    vectors: EmotionVectors,
+    random: np.ndarray,
+    lexical: np.ndarray,
+    layer: int,
+    norms: np.ndarray,
+    seed: int,
+) -> Steered:
+    """All steered readings of the chapter; `norms` is the stream's mean norm in every layer."""
+    members = [vectors.index(name) for name in emotions]
+
+    def pushes(directions: np.ndarray, strengths: Sequence[float], layers=(layer,)) -> np.ndarray:
+        """No push first, then every direction (n, n_layers, width) at every strength but zero."""
+        made = [steering.push(directions, s, norms[list(layers)]) for s in strengths if s]
+        each = np.stack(made, axis=1).reshape(-1, *directions.shape[1:])
+        return np.concatenate([np.zeros_like(each[:1]), each])
+
+    def ask(items, added, label) -> np.ndarray:
+        frames = disposition_prompts(subject, items)
+        return np.stack(
+            [steering.log_probabilities(subject, p, "item", [layer], added, WORDS, label) for p in frames]
+        )
+
+    own = vectors.array[members][:, [layer]]
+    cleared = without(unit(own[:, 0]), lexical)[:, None]
+    feel = disposition_prompts(subject, main)[0]
+    return Steered(
+        main=ask(main, pushes(own, STRENGTHS), "steering"),
+        confirm=ask(confirm, pushes(own, BOTH_SIGNS), "confirmation"),
+        without_words=ask(main, pushes(cleared, BOTH_SIGNS), "without the lexical part"),
+        random=ask(main, pushes(random[:, None], [HEADLINE])[1:], "random directions"),
+        layers={
+            name: steering.log_probabilities(
+                subject,
+                feel,
+                "item",
+                layers,
+                pushes(vectors.array[members][:, list(layers)], [HEADLINE], layers),
+                WORDS,
+                f"layers {name}",
+            )
+            for name, layers in bands(subject.n_layers).items()
+        },
+        pairs={
+            span: steering.log_probabilities(
+                subject,
+                _pair_prompts(subject, main, seed),
+                span,
+                [layer],
+                pushes(own, [HEADLINE]),
+                WORDS,
+                f"two activities, {span}",
+            )
+            for span in ("asked", "other", "both")
+        },
+        texts=_texts(subject, main, vectors, layer, norms),
+    )
+
+
+def _pair_prompts(subject: Subject, items: Sequence[Activity], seed: int) -> list[Prompt]:
+    """Every item asked about beside its partner; `both` names the tokens of the two."""
+    prompts = []
+    for item, partner in zip(items, partners(items, seed), strict=True):
+        text = PAIR_FRAME.format(asked=item.text, other=items[partner].text)
+        prompt = subject.chat([("user", text)], DISPOSITION_PREFILL)
+        prompt = prompt.naming(asked=item.text, other=items[partner].text)
+        both = prompt.spans["asked"] + prompt.spans["other"]
+        prompts.append(replace(prompt, spans={**prompt.spans, "both": both}))
+    return prompts
+
+
+def _texts(subject, items, vectors: EmotionVectors, layer: int, norms: np.ndarray) -> pd.DataFrame:
+    """Descriptions of a few activities written under steering, to see where the text breaks."""
+    chosen = items[:: max(1, len(items) // N_TEXTS)][:N_TEXTS]
+    conditions = [(word, s) for word in ALWAYS for s in STRENGTHS]
+    added = np.concatenate(
+        [
+            steering.push(vectors.array[[vectors.index(word)]][:, [layer]], s, norms[[layer]])
+            for word, s in conditions
+        ]
+    )
+    rows = []
+    for item in chosen:
+        prompt = subject.chat([("user", QUALITY_FRAME.format(item.text))]).naming(item=item.text)
+        said = steering.continuations(subject, prompt, "item", [layer], added, QUALITY_TOKENS)
+        for (word, strength), (text, likely) in zip(conditions, said, strict=True):
+            rows.append(
+                {
+                    "emotion": word,
+                    "strength": strength,
+                    "activity": item.text,
+                    "text": text,
+                    "log_probability": likely,
+                }
+            )
+    return pd.DataFrame(rows)
