@@ -11,6 +11,18 @@ from emolib.figures.geometry import (
     quality_by_stories,
 )
 from emolib.figures.look import subplots, use
+from emolib.figures.panel import preference_panel
+from emolib.figures.preferences import (
+    dose_response,
+    effect_against_probe,
+    effects_by_layer,
+    instrument_scores,
+    lexical_parts,
+    probe_by_layer,
+    probe_correlations,
+    whose_tokens,
+    without_lexical,
+)
 from emolib.figures.severity import choice_map, paper_way, severity_curves, slopes_by_paraphrase
 from emolib.figures.texts import found_without_a_model, reliability
 
@@ -21,12 +33,20 @@ __all__ = [
     "components_against_ratings",
     "correlation_by_layer",
     "cosine_map",
+    "dose_response",
+    "effect_against_probe",
+    "effects_by_layer",
     "found_without_a_model",
     "held_out_accuracy",
+    "instrument_scores",
     "layer_similarity_map",
+    "lexical_parts",
     "paper_way",
     "passage_curves",
     "passage_html",
+    "preference_panel",
+    "probe_by_layer",
+    "probe_correlations",
     "quality_by_stories",
     "reliability",
     "severity_curves",
@@ -34,4 +54,6 @@ __all__ = [
     "subplots",
     "use",
     "vector_norms",
+    "whose_tokens",
+    "without_lexical",
 ]
