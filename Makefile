@@ -49,8 +49,9 @@ test: .venv/test  ## run the tests; builds a small book and opens it in a browse
 lint: .venv/test  ## check style
 	@ruff check . && ruff format --check .
 
-bench: .venv/test  ## measure reading speed beside plain transformers, in one run
+bench: .venv/test  ## measure speed beside the usual way, in one run
 	@python benchmarks/reading.py --profile $(PROFILE)
+	@python benchmarks/steering.py --profile $(PROFILE)
 
 results: chapters  ## publish the fresh results of PROFILE to results/
 	@test -z "$(CORPUS)" || { echo "error: results/ holds the project's own texts; run without CORPUS"; exit 1; }

@@ -19,7 +19,7 @@ from emolib.corpus import Corpus
 
 def full_forward(loaded, rows, layers):
     """All hidden states of a full forward pass, then the same mean over tokens."""
-    inputs, mean = activations._pad(loaded, rows)
+    inputs, mean = activations._pad(loaded, rows, loaded.tokenizer.padding_side)
     with torch.no_grad():
         states = loaded.model._module(**inputs, output_hidden_states=True).hidden_states
     # The last entry is after the final norm, so the last block cannot be had this way.

@@ -25,6 +25,8 @@ TEXTS = [
     "Six boats came back before dark; the seventh did not, and the women stayed on the quay.",
     "We ate the plums.",
 ]
+# Words that a chapter asks for must each begin with a token of their own.
+ANSWERS = ("love", "like", "enjoy", "welcome", "appreciate", "hate", "dislike", "refuse", "avoid", "decline")
 ARCHITECTURES = {
     "llama": LlamaConfig(
         vocab_size=400, hidden_size=32, intermediate_size=64, num_hidden_layers=5,
@@ -48,12 +50,13 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
     core.decoder = decoders.ByteLevel()
     special = ["<|pad|>", "<|im_start|>", "<|im_end|>"]
     trainer = trainers.BpeTrainer(
-        vocab_size=400,
+        vocab_size=400 - len(ANSWERS),
         special_tokens=special,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
     core.train_from_iterator(TEXTS, trainer)
+    core.add_tokens([f" {word}" for word in ANSWERS])
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=core, pad_token="<|pad|>", eos_token="<|im_end|>")
     tokenizer.chat_template = TEMPLATE
     return tokenizer

@@ -21,6 +21,8 @@ PAGES = [
     "chapters/01_emotion_vectors",
     "chapters/02_geometry",
     "chapters/03_severity",
+    "chapters/04_preferences_probe",
+    "chapters/05_preferences_steering",
     "scorecard",
     "rerun",
     "references",

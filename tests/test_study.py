@@ -26,7 +26,7 @@ def profile(tmp_path):
 
 def test_study_runs_and_a_second_one_reads_nothing_again(profile, monkeypatch):
     first = study.open(profile, "smoke", device="cpu")
-    found = [first.geometry(), first.severity()]
+    found = [first.geometry(), first.severity(), first.preferences(), first.preference_steering()]
     assert {c.id for outcome in found for c in outcome.claims} == set(claims.ledger())
     assert first.vectors.array.shape == (171, 5, 32)
 

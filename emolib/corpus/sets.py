@@ -51,8 +51,8 @@ SCENARIO_EMOTIONS = (
 )
 SETTINGS = 16
 # One text per pair gave unsteady vectors of the other's and of the hidden emotion (see the data card).
-SPEAKERS_PER_PAIR = 3
-HIDDEN_PER_PAIR = 4
+SPEAKERS_PER_PAIR = 4
+HIDDEN_PER_PAIR = 6
 
 _QUOTED = re.compile(r"\"[^\"]*\"|“[^”]*”")
 _FIRST_PERSON = re.compile(r"\b(?:I|I'm|I'd|I've|I'll|my|me|My|Me|we|our|us)\b")

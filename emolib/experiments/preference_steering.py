@@ -35,6 +35,7 @@ PAIR_FRAME = (
 )
 QUALITY_FRAME = "Describe what it is like to {}."
 QUALITY_TOKENS = 40
+FEWEST_WORDS = 3  # for a correlation; a smoke run may steer fewer emotions that have a rating
 
 
 @dataclass(frozen=True)
@@ -232,6 +233,8 @@ def _claims(prefix, effects, probe_r, emotions, null, pairs, valid, scale: Scale
     pleasure = ratings.loc[[emotions[i] for i in rated]].to_numpy()
     for name, x, rows in (("probe_r", probe_r, slice(None)), ("valence_r", pleasure, rated)):
         y = both[rows]
+        if len(y) < FEWEST_WORDS:
+            continue
         mean = y.mean(axis=1)
         spread = np.array([stats.pearson(x, y[:, d].mean(axis=1)) for d in drawn])
         shuffled = stats.permuted_correlations(x, mean, scale.n_null, rng)
