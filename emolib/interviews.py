@@ -1,6 +1,6 @@
 """Asking the model about activities, as it is and with an activity's tokens steered."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -102,7 +102,7 @@ def steered(
     confirm: Sequence[Activity],
     emotions: Sequence[str],
     vectors: EmotionVectors,
-    random: np.ndarray,
+    random: Mapping[str, np.ndarray],
     lexical: np.ndarray,
     layer: int,
     norms: np.ndarray,
@@ -130,7 +130,10 @@ def steered(
         main=ask(main, pushes(own, STRENGTHS), "steering"),
         confirm=ask(confirm, pushes(own, BOTH_SIGNS), "confirmation"),
         without_words=ask(main, pushes(cleared, BOTH_SIGNS), "without the lexical part"),
-        random=ask(main, pushes(random[:, None], [HEADLINE])[1:], "random directions"),
+        random={
+            kind: ask(main, pushes(directions[:, None], [HEADLINE])[1:], f"random, {kind}")
+            for kind, directions in random.items()
+        },
         layers={
             name: steering.log_probabilities(
                 subject,

@@ -279,10 +279,14 @@ class Study:
         return preferences.spanning(r, self.vectors.names, self.scale.n_steered, preference_steering.ALWAYS)
 
     @cached_property
-    def random_directions(self) -> np.ndarray:
-        """Random directions in the span of the vectors, (n, width)."""
+    def random_directions(self) -> dict[str, np.ndarray]:
+        """Random directions to steer with, (n, width) each: in the span of the vectors, and anywhere."""
         rng = np.random.default_rng(self.seed)
-        return stats.random_directions(self.vectors.at(self.middle_layer), self.scale.n_directions, rng)
+        n, at = self.scale.n_directions, self.vectors.at(self.middle_layer)
+        return {
+            preference_steering.MIXTURES: stats.random_directions(at, n, rng),
+            preference_steering.ANYWHERE: vectors.unit(rng.standard_normal((n, at.shape[1]))),
+        }
 
     @cached_property
     def steered(self) -> Steered:

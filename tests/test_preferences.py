@@ -13,6 +13,7 @@ from emolib.experiments.preferences import Answers
 from emolib.profiles import Scale
 
 WIDTH, LAYERS = 24, 3
+KINDS = (preference_steering.MIXTURES, preference_steering.ANYWHERE)
 SCALE = Scale(
     name="smoke", stories=None, pair_emotions=None, activities=None, n_steered=9, n_directions=40,
     n_null=200, n_bootstrap=100,
@@ -233,7 +234,7 @@ class SteeredWorld(World):
             main=self.under("main", STRENGTHS),
             confirm=self.under("confirm", (-HEADLINE, HEADLINE)),
             without_words=self.under("main", (-HEADLINE, HEADLINE)),
-            random=as_log_probabilities(base + moved, 10, self.rng),
+            random=dict.fromkeys(KINDS, as_log_probabilities(base + moved, 10, self.rng)),
             layers={"1": single},
             pairs={"asked": single, "other": still, "both": single},
             texts=pd.DataFrame(
@@ -241,7 +242,16 @@ class SteeredWorld(World):
             ),
         )
         return preference_steering.run(
-            steered, ITEMS, self.states, self.emotions, random, self.vectors, 1, True, SCALE, 0
+            steered,
+            ITEMS,
+            self.states,
+            self.emotions,
+            dict.fromkeys(KINDS, random),
+            self.vectors,
+            1,
+            True,
+            SCALE,
+            0,
         )
 
 
@@ -289,6 +299,12 @@ def test_dose_table_is_zero_without_a_push_and_grows_with_it(works):
     dose = works["dose"][works["dose"].emotion == "blissful"].set_index("strength").effect
     assert dose[0.0] == 0
     assert dose.is_monotonic_increasing
+
+
+def test_random_directions_of_a_world_with_one_axis_follow_their_own_reading(works):
+    """What moves the answer is the axis, so a random direction moves it as far as it predicts it."""
+    table = works["directions"].set_index("directions").r_of_effect_with_probe_r
+    assert (table > 0.85).all()
 
 
 def test_repetition_is_seen(works):

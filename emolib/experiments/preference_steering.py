@@ -33,6 +33,7 @@ BAND = (1 / 3, 0.6)
 PAIR_FRAME = (
     "One person asks you to {other}. Another one asks: how would you feel about being asked to {asked}?"
 )
+MIXTURES, ANYWHERE = "mixtures of the vectors", "anywhere in the stream"
 QUALITY_FRAME = "Describe what it is like to {}."
 QUALITY_TOKENS = 40
 FEWEST_WORDS = 3  # for a correlation; a smoke run may steer fewer emotions that have a rating
@@ -43,16 +44,16 @@ class Steered:
     """Log-probabilities of the approach and avoidance words under steering.
 
     `main`, `confirm` and `without_words` are (n_frames, n_items, n_conditions, n_words) with the
-    conditions of `conditions`; `random` (n_frames, n_items, n_random, n_words) at the headline
-    strength; `layers` maps a band's name to (n_items, 1 + n_emotions, n_words), the first unsteered;
-    `pairs` maps "asked", "other" and "both" to (n_items, 1 + n_emotions, n_words). `texts` are the
-    continuations: emotion, strength, activity, text, log_probability.
+    conditions of `conditions`; `random` maps a kind of random direction to (n_frames, n_items,
+    n_directions, n_words) at the headline strength; `layers` maps a band's name to (n_items,
+    1 + n_emotions, n_words), the first unsteered; `pairs` maps "asked", "other" and "both" to the
+    same. `texts` are the continuations: emotion, strength, activity, text, log_probability.
     """
 
     main: np.ndarray
     confirm: np.ndarray
     without_words: np.ndarray
-    random: np.ndarray
+    random: Mapping[str, np.ndarray]
     layers: Mapping[str, np.ndarray]
     pairs: Mapping[str, np.ndarray]
     texts: pd.DataFrame
@@ -106,7 +107,7 @@ def run(
     items: Mapping[str, tuple[Activity, ...]],
     states: np.ndarray,
     emotions: Sequence[str],
-    random: np.ndarray,
+    random: Mapping[str, np.ndarray],
     vectors: EmotionVectors,
     layer: int,
     valid: bool,
@@ -116,8 +117,8 @@ def run(
     """All of the chapter's tables and claims.
 
     `items` holds the activities of the parts main and confirm, `states` (n_items, n_layers, width)
-    their readings in this order; `random` (n_random, width) are the random directions. `valid` says
-    whether the disposition instrument passed its gate.
+    their readings in this order; `random` holds the random directions of each kind, (n_directions,
+    width). `valid` says whether the disposition instrument passed its gate.
     """
     rngs = iter(np.random.default_rng(seed).spawn(10))
     n = len(items["main"])
@@ -136,7 +137,7 @@ def run(
         "confirm": _effects(steered.confirm, emotions, (-HEADLINE, HEADLINE)),
         "without_words": _effects(steered.without_words, emotions, (-HEADLINE, HEADLINE)),
     }
-    null = _change(steered.random, at_zero["main"]).mean(axis=1)
+    null = _change(steered.random[MIXTURES], at_zero["main"]).mean(axis=1)
     claims = [
         *_claims(
             "preferences",
@@ -165,7 +166,10 @@ def run(
         "moves": _move_table(steered.main, items["main"], emotions),
         "effects": _effect_table(effects, probe_r, emotions, scale, next(rngs)),
         "dose": _dose_table(effects["main"], emotions, scale, next(rngs)),
-        "random": _random_table(null, steered, random, parts["main"], at_zero["main"], vectors, layer),
+        "random": (
+            at_random := _random_table(steered, random, parts["main"], at_zero["main"], vectors, layer)
+        ),
+        "directions": _direction_table(effects, probe_r["main"], at_random),
         "layers": _layer_table(steered.layers, probe_r["main"], emotions, scale, next(rngs)),
         "pairs": _pair_table(steered.pairs, split(items["main"], seed), emotions, probe_r["main"]),
         "texts": steered.texts.assign(distinct=[_distinct(t) for t in steered.texts.text]),
@@ -320,12 +324,36 @@ def _dose_table(effects, emotions, scale: Scale, rng) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _random_table(null, steered, random, states, unsteered, vectors, layer) -> pd.DataFrame:
+def _random_table(steered: Steered, random, states, unsteered, vectors, layer) -> pd.DataFrame:
     """Every random direction: its own probe correlation, read like an emotion's, and its effect."""
     at = states[:, vectors.layers.index(layer)].astype(np.float64)
     centred = unit(at - at.mean(axis=0))
-    r = correlations(centred @ unit(random).T, disposition_scores(unsteered))
-    return pd.DataFrame({"direction": np.arange(len(null)), "probe_r": r, "effect": null})
+    tables = []
+    for kind, directions in random.items():
+        r = correlations(centred @ unit(directions).T, disposition_scores(unsteered))
+        effect = _change(steered.random[kind], unsteered).mean(axis=1)
+        tables.append(pd.DataFrame({"drawn": kind, "probe_r": r, "effect": effect}))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _direction_table(effects, probe_r, random: pd.DataFrame) -> pd.DataFrame:
+    """Emotions beside random directions: how far they move preferences, and whether as they predict."""
+    whole, left = (effects[run][HEADLINE].mean(axis=1) for run in ("main", "without_words"))
+    kinds = {"emotion vectors": (probe_r, whole), "emotion vectors without the words' share": (probe_r, left)}
+    for kind, rows in random.groupby("drawn", sort=False):
+        kinds[f"random, {kind}"] = rows.probe_r.to_numpy(), rows.effect.to_numpy()
+    return pd.DataFrame(
+        [
+            {
+                "directions": kind,
+                "n": len(y),
+                "sd_of_effects": np.std(y),
+                "sd_of_probe_r": np.std(x),
+                "r_of_effect_with_probe_r": stats.pearson(x, y),
+            }
+            for kind, (x, y) in kinds.items()
+        ]
+    )
 
 
 def _layer_table(layers, probe_r, emotions, scale: Scale, rng) -> pd.DataFrame:

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 
-from emolib.figures.look import BLUE, GREEN, NULL_COLOUR, PAPER_LINE, RED, colours_for, null_band
+from emolib.figures.look import BLUE, GREEN, PAPER_LINE, RED, colours_for, null_band
 
 N_NAMED = 8
 WORD_COLOURS = {"blissful": BLUE, "hostile": RED}
@@ -92,9 +92,8 @@ def lexical_parts(lexical: pd.DataFrame, ax, part: str = "main"):
 def effect_against_probe(effects: pd.DataFrame, random: pd.DataFrame, ax, run: str = "main"):
     """Steering effect of every emotion against its probe correlation, random directions in grey."""
     rows = effects[effects.run == run]
-    low, high = random.effect.quantile([0.025, 0.975])
-    ax.axhspan(low, high, color=NULL_COLOUR, linewidth=0, zorder=0, label="random directions, 95 %")
-    ax.scatter(random.probe_r, random.effect, s=10, color="0.6", label="random directions, each")
+    for colour, (kind, drawn) in zip(("0.55", GREEN), random.groupby("drawn", sort=False), strict=False):
+        ax.scatter(drawn.probe_r, drawn.effect, s=9, color=colour, alpha=0.7, label=f"random, {kind}")
     ax.vlines(rows.probe_r, rows.low, rows.high, color="0.7", linewidth=0.8)
     ax.scatter(rows.probe_r, rows.effect, s=22, color=np.where(rows.effect > 0, BLUE, RED), zorder=3)
     ends = rows.sort_values("effect")
@@ -112,13 +111,13 @@ def effect_against_probe(effects: pd.DataFrame, random: pd.DataFrame, ax, run: s
 
 def dose_response(dose: pd.DataFrame, emotions: list[str], random: pd.DataFrame, ax):
     """Mean change over activities against strength, with intervals, for a few emotions."""
-    low, high = random.effect.quantile([0.025, 0.975])
+    low, high = random[random.drawn == random.drawn.iloc[0]].effect.quantile([0.025, 0.975])
     for name, colour in (WORD_COLOURS | colours_for([e for e in emotions if e not in WORD_COLOURS])).items():
         rows = dose[dose.emotion == name]
         ax.plot(rows.strength, rows.effect, color=colour, marker="o", markersize=3.5, label=name)
         ax.fill_between(rows.strength, rows.low, rows.high, color=colour, alpha=0.15, linewidth=0)
     at = 0.3
-    ax.vlines(at, low, high, color="0.75", linewidth=7, zorder=0, label="random directions at 0.3, 95 %")
+    ax.vlines(at, low, high, color="0.75", linewidth=7, zorder=0, label="random mixtures at 0.3, 95 %")
     ax.axhline(0, color="0.6", linewidth=0.8)
     ax.axvline(0, color="0.6", linewidth=0.8)
     ax.set(xlabel="strength, share of the stream's mean norm", ylabel="change of disposition, log-odds")
