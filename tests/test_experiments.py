@@ -9,7 +9,16 @@ from emolib.experiments import central_layers, extraction, geometry, severity
 from emolib.profiles import Scale
 
 WIDTH, LAYERS, TOPICS = 40, 6, 4
-SCALE = Scale(name="smoke", stories=None, pair_emotions=None, n_null=200, n_bootstrap=100)
+SCALE = Scale(
+    name="smoke",
+    stories=None,
+    pair_emotions=None,
+    activities=None,
+    n_steered=9,
+    n_directions=9,
+    n_null=200,
+    n_bootstrap=100,
+)
 WORDS = tuple(emotion.emotion for emotion in corpus.Corpus().emotions)
 
 
@@ -119,7 +128,8 @@ def severity_case(effect, number_effect=0.0, seed=0):
     """Readings in which the tablets move afraid up and calm down by `effect`, and every number by itself."""
     rng = np.random.default_rng(seed)
     texts = corpus.Corpus()
-    design = severity.prompts(texts.severity_families, texts.severity_prompts)
+    shown = [p for p in texts.severity_prompts if p.family in (severity.FAMILY, severity.CONTROL)]
+    design = severity.prompts(texts.severity_families, shown)
     array = rng.normal(size=(len(WORDS), LAYERS, WIDTH)).astype(np.float32)
     made = vectors.EmotionVectors(array, array[0], WORDS, tuple(range(LAYERS)), {}, "sim", "sim")
     step = np.log2(design.value.to_numpy()) - np.log2(design.value).mean()

@@ -35,11 +35,11 @@ def test_no_outputs_in_git(notebook):
         assert cell.execution_count is None
 
 
-def test_one_parameters_cell_with_the_four_parameters(notebook):
+def test_one_parameters_cell_with_the_five_parameters(notebook):
     tagged = [cell for cell in code_cells(notebook) if "parameters" in cell.metadata.get("tags", [])]
     assert len(tagged) == 1
     names = {line.split(" = ")[0] for line in tagged[0].source.splitlines()}
-    assert names == {"profile", "scale", "seed", "layer"}
+    assert names == {"profile", "scale", "seed", "layer", "corpus"}
 
 
 def test_cells_are_thin(notebook):

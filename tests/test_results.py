@@ -99,7 +99,7 @@ def test_publishing_nothing_or_half_is_refused():
     with pytest.raises(EmolibError, match="nothing was run for tiny"):
         results.publish("tiny", "smoke")
     saved(ids=("geometry.pc1_pleasure_r",))
-    with pytest.raises(EmolibError, match="6 claims have not been run"):
+    with pytest.raises(EmolibError, match=f"{len(claims.ledger()) - 1} claims have not been run"):
         results.publish("tiny", "smoke")
     assert not results.results_dir().exists()
 

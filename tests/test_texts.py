@@ -11,7 +11,16 @@ from emolib.experiments.texts import Readings
 from emolib.profiles import Scale
 
 STORIES = Corpus().stories
-SCALE = Scale(name="smoke", stories=None, pair_emotions=None, n_null=300, n_bootstrap=50)
+SCALE = Scale(
+    name="smoke",
+    stories=None,
+    pair_emotions=None,
+    activities=None,
+    n_steered=9,
+    n_directions=9,
+    n_null=300,
+    n_bootstrap=50,
+)
 RNG = np.random.default_rng(0)
 
 
