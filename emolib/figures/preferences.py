@@ -6,7 +6,7 @@ import seaborn as sns
 
 from emolib.figures.look import BLUE, GREEN, PAPER_LINE, RED, colours_for, null_band
 
-N_NAMED = 8
+N_NAMED = 6
 WORD_COLOURS = {"blissful": BLUE, "hostile": RED}
 
 
@@ -32,25 +32,23 @@ def probe_correlations(probe: pd.DataFrame, ax):
     null_band(ax, np.array([-1, len(ranked)]), -null, null, "largest of 171, shuffled, 95 %")
     ax.vlines(ranked.index, ranked.low, ranked.high, color="0.75", linewidth=0.8)
     ax.scatter(ranked.index, ranked.r, s=9, c=np.where(ranked.r > 0, BLUE, RED), zorder=3)
-    for rows, left in ((ranked.head(N_NAMED), False), (ranked.tail(N_NAMED), True)):
-        for step, row in enumerate(rows.itertuples()):
-            at = N_NAMED - 1 - step if not left else step
-            ax.annotate(
-                row.emotion,
-                (row.Index, row.r),
-                xytext=(-46 - 4 * at if left else 46 - 4 * at, (1 if left else -1) * (2 + 0 * at)),
-                textcoords="offset points",
-                fontsize=7,
-                ha="right" if left else "left",
-                va="center",
-            )
+    for rows, place, colour, align in (
+        (ranked.tail(N_NAMED).iloc[::-1], (0.02, 0.97), BLUE, "left"),
+        (ranked.head(N_NAMED), (0.98, 0.04), RED, "right"),
+    ):
+        listed = [f"{row.emotion} {row.r:.2f}" for row in rows.itertuples()]
+        half = len(listed) // 2
+        lines = "\n".join([", ".join(listed[:half]), ", ".join(listed[half:])])
+        vertical = "top" if align == "left" else "bottom"
+        ax.text(*place, lines, transform=ax.transAxes, fontsize=7.5, color=colour, ha=align, va=vertical)
     for word, colour in WORD_COLOURS.items():
         for row in ranked[ranked.emotion == word].itertuples():
             ax.scatter(row.Index, row.r, s=46, facecolor="none", edgecolor=colour, linewidth=1.5, zorder=4)
             ax.annotate(word, (row.Index, row.r), xytext=(6, -12), textcoords="offset points", color=colour)
     ax.axhline(0, color="0.6", linewidth=0.8)
     ax.set(xlabel="171 emotions, ranked", ylabel="r with disposition", xlim=(-2, len(ranked) + 1))
-    ax.legend(fontsize="small", loc="upper left")
+    ax.set_ylim(-1, 1.15)
+    ax.legend(fontsize="small", loc="center right", bbox_to_anchor=(1, 0.3))
     return ax
 
 
