@@ -51,7 +51,7 @@ SCENARIO_EMOTIONS = (
 )
 SETTINGS = 16
 # One text per pair gave unsteady vectors of the other's and of the hidden emotion (see the data card).
-SPEAKERS_PER_PAIR = 4
+SPEAKERS_PER_PAIR = 6
 HIDDEN_PER_PAIR = 6
 
 _QUOTED = re.compile(r"\"[^\"]*\"|“[^”]*”")
