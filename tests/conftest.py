@@ -1,7 +1,10 @@
 """Tiny models built from configurations, and a tokenizer trained on the spot: no downloads."""
 
+import shutil
+
 import pytest
 import torch
+from playwright.sync_api import sync_playwright
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
     AutoModelForCausalLM,
@@ -14,6 +17,12 @@ from transformers import (
 
 from emolib import profiles, subject
 
+BROWSER_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+]
 TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
@@ -92,3 +101,13 @@ def _own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("EMOLIB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("EMOLIB_RUNS", str(tmp_path / "runs"))
     monkeypatch.setenv("EMOLIB_RESULTS", str(tmp_path / "results"))
+
+
+@pytest.fixture(scope="module")
+def browser():
+    path = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chrome"))), None)
+    assert path, "these tests need Chromium; on Debian: apt-get install chromium"
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, args=BROWSER_FLAGS)
+        yield chromium
+        chromium.close()

@@ -9,7 +9,6 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from playwright.sync_api import sync_playwright
 
 from emolib import claims
 
@@ -29,7 +28,6 @@ PAGES = [
 ]
 CHAPTERS = [page for page in PAGES if page.startswith("chapters/")]
 NOISE = re.compile(r"Warning|it/s\]|\d%\||Traceback|findfont|site-packages")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 
 
 @pytest.fixture(scope="module")
@@ -49,16 +47,6 @@ def html(tmp_path_factory) -> Path:
     built = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True)
     assert built.returncode == 0, built.stdout[-3000:] + built.stderr[-3000:]
     return copy / "_build" / "html"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    path = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chrome"))), None)
-    assert path, "these tests need Chromium; on Debian: apt-get install chromium"
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture

@@ -3,17 +3,14 @@
 import itertools
 import json
 import re
-import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
-from playwright.sync_api import sync_playwright
 
 from emolib.errors import EmolibError
 from emolib.figures.panel import preference_panel
 
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 STRENGTHS = (-0.3, 0.0, 0.3)
 CATEGORIES = ("unsafe", "helpful")
 # No mean ends in a 5: Python and JavaScript round these differently.
@@ -39,16 +36,6 @@ def moves() -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    path = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chrome"))), None)
-    assert path, "these tests need Chromium; on Debian: apt-get install chromium"
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture
