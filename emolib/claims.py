@@ -9,9 +9,11 @@ from functools import cache
 from importlib import resources
 from typing import Literal
 
+import numpy as np
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
+from emolib import stats
 from emolib.errors import EmolibError
 
 Verdict = Literal["replicated", "partly", "not replicated", "instrument not valid", "not run"]
@@ -101,6 +103,12 @@ class Claim(_Record):
     rule: str
     exploratory: str | None = None
     verdict: Verdict = "not run"
+
+
+def held_against(kind: str, estimate: float, draws: np.ndarray) -> Null:
+    """The null of an estimate from its draws, (n_draws,): their middle 95 % and a two-sided p."""
+    low, high = stats.band(draws)
+    return Null(kind=kind, n=len(draws), low=low, high=high, p=stats.p_two_sided(estimate, draws))
 
 
 @cache

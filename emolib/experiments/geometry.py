@@ -12,7 +12,7 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 
 from emolib import paper, stats
-from emolib.claims import Evidence, Null, judge
+from emolib.claims import Evidence, held_against, judge
 from emolib.corpus.sets import SCENARIO_EMOTIONS
 from emolib.experiments import central_layers
 from emolib.profiles import Scale
@@ -235,7 +235,7 @@ def _correlation_claim(claim, scores, ratings, scale: Scale, rng: np.random.Gene
             estimate=estimate,
             ci=stats.pearson_interval(x, y, scale.n_bootstrap, rng),
             n=len(x),
-            null=_null(
+            null=held_against(
                 "ratings shuffled among the words",
                 estimate,
                 stats.permuted_correlations(x, y, scale.n_null, rng),
@@ -262,7 +262,7 @@ def _variance_claim(vectors, stories, emotions, topics, neutral, layer, scale: S
             estimate=estimate,
             ci=stats.half_sample_interval(share, estimate, len(at_layer), n_draws, rng),
             n=len(at_layer),
-            null=_null("emotion labels shuffled among the stories of a topic", estimate, null),
+            null=held_against("emotion labels shuffled among the stories of a topic", estimate, null),
         )
     )
 
@@ -297,7 +297,7 @@ def _cluster_claim(words: pd.DataFrame, at_layer: np.ndarray, scale: Scale, seed
             estimate=estimate,
             ci=stats.half_sample_interval(on_half, estimate, len(words), n_draws, rng),
             n=len(words),
-            null=_null("cluster labels shuffled among the words", estimate, null),
+            null=held_against("cluster labels shuffled among the words", estimate, null),
         )
     )
 
@@ -326,7 +326,7 @@ def _similarity_claim(vectors: EmotionVectors, scale: Scale, rng):
             estimate=estimate,
             ci=stats.half_sample_interval(lowest, estimate, len(vectors.names), n_draws, rng),
             n=len(vectors.names),
-            null=_null("emotions shuffled in one of the two layers", estimate, null),
+            null=held_against("emotions shuffled in one of the two layers", estimate, null),
         )
     )
 
@@ -361,8 +361,3 @@ def _cosine_table(at_layer: np.ndarray, words: pd.DataFrame) -> pd.DataFrame:
             "cosine": (at_layer @ at_layer.T).ravel(),
         }
     )
-
-
-def _null(kind: str, estimate: float, draws: np.ndarray) -> Null:
-    low, high = stats.band(draws)
-    return Null(kind=kind, n=len(draws), low=low, high=high, p=stats.p_two_sided(estimate, draws))

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from emolib import paper, stats
-from emolib.claims import Control, Evidence, Null, judge
+from emolib.claims import Control, Evidence, held_against, judge
 from emolib.corpus.schema.prompts import Activity
 from emolib.experiments.preferences import correlations, disposition_scores, log_odds, read_items
 from emolib.profiles import Scale
@@ -210,7 +210,6 @@ def _claims(prefix, effects, probe_r, emotions, null, pairs, valid, scale: Scale
                 ci=stats.mean_interval(other, scale.n_bootstrap, rng),
                 difference_ci=stats.mean_interval(own - other, scale.n_bootstrap, rng),
             )
-        low, high = stats.band(null)
         estimate = float(at[i].mean())
         found.append(
             judge(
@@ -219,12 +218,8 @@ def _claims(prefix, effects, probe_r, emotions, null, pairs, valid, scale: Scale
                     estimate=estimate,
                     ci=stats.mean_interval(at[i], scale.n_bootstrap, rng),
                     n=at.shape[1],
-                    null=Null(
-                        kind="random directions of equal norm in the span of the vectors",
-                        n=len(null),
-                        low=low,
-                        high=high,
-                        p=stats.p_two_sided(estimate, null),
+                    null=held_against(
+                        "random directions of equal norm in the span of the vectors", estimate, null
                     ),
                     control=control,
                     valid=valid,
@@ -242,7 +237,6 @@ def _claims(prefix, effects, probe_r, emotions, null, pairs, valid, scale: Scale
         mean = y.mean(axis=1)
         spread = np.array([stats.pearson(x, y[:, d].mean(axis=1)) for d in drawn])
         shuffled = stats.permuted_correlations(x, mean, scale.n_null, rng)
-        low, high = stats.band(shuffled)
         estimate = stats.pearson(x, mean)
         found.append(
             judge(
@@ -251,13 +245,7 @@ def _claims(prefix, effects, probe_r, emotions, null, pairs, valid, scale: Scale
                     estimate=estimate,
                     ci=stats.band(spread),
                     n=len(mean),
-                    null=Null(
-                        kind="effects shuffled among the emotions",
-                        n=len(shuffled),
-                        low=low,
-                        high=high,
-                        p=stats.p_two_sided(estimate, shuffled),
-                    ),
+                    null=held_against("effects shuffled among the emotions", estimate, shuffled),
                     valid=valid,
                 )
             )

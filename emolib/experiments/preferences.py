@@ -19,7 +19,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from emolib import paper, stats
-from emolib.claims import Evidence, Null, judge
+from emolib.claims import Evidence, held_against, judge
 from emolib.corpus.schema.prompts import Activity
 from emolib.corpus.schema.stories import Story
 from emolib.errors import EmolibError
@@ -393,14 +393,13 @@ def _probe_claims(prefix, read, scores, vectors, valid, scale: Scale, rng):
 
 
 def _evidence(claim, estimate, draws, null, n, valid, kind="scores shuffled among the activities"):
-    low, high = stats.band(null)
     return judge(
         Evidence(
             id=claim,
             estimate=float(estimate),
             ci=stats.band(np.asarray(draws)),
             n=n,
-            null=Null(kind=kind, n=len(null), low=low, high=high, p=stats.p_two_sided(estimate, null)),
+            null=held_against(kind, estimate, null),
             valid=valid,
         )
     )

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from emolib import stats
-from emolib.claims import Control, Evidence, Null, judge
+from emolib.claims import Control, Evidence, held_against, judge
 from emolib.corpus.schema.prompts import SeverityFamily, SeverityPrompt
 from emolib.experiments import central_layers
 from emolib.profiles import Scale
@@ -168,14 +168,7 @@ def _claim(name: str, judged: _Slopes, vectors: EmotionVectors, scale: Scale, rn
     i = vectors.index(name)
     family, control = judged.family[:, i], judged.control[:, i]
     estimate = float(family.mean())
-    low, high = stats.band(judged.null)
-    null = Null(
-        kind="random directions in the span of the vectors",
-        n=len(judged.null),
-        low=low,
-        high=high,
-        p=stats.p_two_sided(estimate, judged.null),
-    )
+    null = held_against("random directions in the span of the vectors", estimate, judged.null)
     return judge(
         Evidence(
             id=f"severity.{FAMILY}.{name}",
