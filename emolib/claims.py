@@ -1,7 +1,7 @@
 """Claims: what the paper says, what we measured, and the rule that turns the two into a verdict.
 
-The ledger (`emolib/paper/claims.yaml`) was written before the results and holds each claim's rule.
-An experiment supplies the evidence; nobody types a verdict.
+The ledger (`emolib/paper/claims/`, one file per section of the paper) was written before the results
+and holds each claim's rule. An experiment supplies the evidence; nobody types a verdict.
 """
 
 from collections.abc import Iterable
@@ -11,7 +11,8 @@ from typing import Literal
 
 import numpy as np
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from scipy.stats import false_discovery_control
 
 from emolib import stats
 from emolib.errors import EmolibError
@@ -38,10 +39,15 @@ class Rule(_Record):
 
 
 class Entry(_Record):
-    """One line of the ledger: the paper's claim, and how it is tested here."""
+    """One line of the ledger: the paper's claim, and how it is tested here.
+
+    `chapter` is the experiment that tests it; where there is none yet, `missing` says in a few words
+    what it would take.
+    """
 
     id: str
-    chapter: str
+    chapter: str | None = None
+    missing: str | None = None
     section: str
     statement: str
     paper: float | None
@@ -52,6 +58,12 @@ class Entry(_Record):
     held_against: str
     rule: Rule
     fixed_before: str
+
+    @model_validator(mode="after")
+    def _tested_or_not(self):
+        if (self.chapter is None) == (self.missing is None):
+            raise ValueError(f"{self.id}: give either the chapter that tests it or what is missing")
+        return self
 
 
 class Null(_Record):
@@ -86,9 +98,14 @@ class Evidence(_Record):
 
 
 class Claim(_Record):
-    """A ledger entry with its evidence and verdict: one line of `claims.json`."""
+    """A ledger entry with its evidence and verdict: one line of `claims.json`.
+
+    `p_adjusted` is the null's p after Benjamini and Hochberg over the claims of its chapter.
+    """
 
     id: str
+    chapter: str | None
+    missing: str | None = None
     statement: str
     section: str
     paper: float | None
@@ -99,6 +116,7 @@ class Claim(_Record):
     n: int | None = None
     n_of: str
     null: Null | None = None
+    p_adjusted: float | None = None
     control: Control | None = None
     rule: str
     exploratory: str | None = None
@@ -113,10 +131,18 @@ def held_against(kind: str, estimate: float, draws: np.ndarray) -> Null:
 
 @cache
 def ledger() -> dict[str, Entry]:
-    """Every claim that this project tests, by id, in the order of the paper."""
-    text = (resources.files("emolib") / "paper" / "claims.yaml").read_text(encoding="utf-8")
-    entries = [Entry(**entry) for entry in yaml.safe_load(text)]
-    return {entry.id: entry for entry in entries}
+    """Every claim of the paper that an open model can speak to, by id, in the order of the paper.
+
+    Raises EmolibError when an id is there twice.
+    """
+    files = sorted((resources.files("emolib") / "paper" / "claims").iterdir(), key=lambda path: path.name)
+    entries = [Entry(**entry) for path in files for entry in yaml.safe_load(path.read_text(encoding="utf-8"))]
+    found = {}
+    for entry in entries:
+        if entry.id in found:
+            raise EmolibError(f"claim {entry.id!r} is in the ledger twice")
+        found[entry.id] = entry
+    return found
 
 
 def judge(evidence: Evidence) -> Claim:
@@ -136,8 +162,19 @@ def judge(evidence: Evidence) -> Claim:
 
 
 def complete(claims: Iterable[Claim]) -> list[Claim]:
-    """One claim per ledger entry, in its order; those without evidence are `not run`."""
+    """One claim per ledger entry, in its order; those without evidence are `not run`.
+
+    Here each p is adjusted for the number of claims that its chapter tests. Rules do not look at it.
+    """
     found = {claim.id: claim for claim in claims}
+    families: dict[str | None, list[Claim]] = {}
+    for claim in found.values():
+        if claim.null is not None:
+            families.setdefault(claim.chapter, []).append(claim)
+    for family in families.values():
+        adjusted = false_discovery_control([claim.null.p for claim in family], method="bh")
+        for claim, p in zip(family, adjusted, strict=True):
+            found[claim.id] = claim.model_copy(update={"p_adjusted": float(p)})
     return [found.get(entry.id, _blank(entry)) for entry in ledger().values()]
 
 
@@ -156,6 +193,8 @@ def explain(rule: Rule, paper: float | None) -> str:
 def _blank(entry: Entry) -> Claim:
     return Claim(
         id=entry.id,
+        chapter=entry.chapter,
+        missing=entry.missing,
         statement=entry.statement,
         section=entry.section,
         paper=entry.paper,

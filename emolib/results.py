@@ -114,14 +114,14 @@ def provenance(**about) -> dict:
 def publish(profile: str, scale: str) -> Path:
     """Copy a profile's fresh results to where the published ones lie, replacing them as a whole.
 
-    Raises EmolibError when nothing was run at this scale, or a chapter's results are missing.
+    Raises EmolibError when nothing was run at this scale, or a claim that a chapter tests is missing.
     """
     source = run_folder(profile, scale)
     chapters = sorted(path.parent for path in source.glob("*/provenance.json"))
     if not chapters:
         raise EmolibError(f"nothing was run for {profile} at scale {scale}; run `make book` first")
     claims = fresh_claims(profile, scale)
-    unrun = [claim.id for claim in claims if claim.verdict == "not run"]
+    unrun = [claim.id for claim in claims if claim.chapter and claim.verdict == "not run"]
     if unrun:
         raise EmolibError(
             f"{len(unrun)} claims have not been run, {unrun[0]} among them; run `make book` first"

@@ -393,10 +393,10 @@ class Study:
         self.vectors.check_subject(self.subject.fingerprint)
         inputs = {**inputs, "scale": self.scale, "seed": self.seed}
         code = [inspect.getsource(module) for module in (*_SHARED_CODE, experiment)]
-        ledger = [entry.model_dump() for entry in claims.ledger().values()]
+        chapter = experiment.__name__.rsplit(".", 1)[1]
+        ledger = [entry.model_dump() for entry in claims.ledger().values() if entry.chapter == chapter]
         hashed = {name: joblib.hash(value) for name, value in inputs.items()}
         key = hashlib.sha256(joblib.hash([code, ledger, hashed]).encode()).hexdigest()[:16]
-        chapter = experiment.__name__.rsplit(".", 1)[1]
         if (found := results.load(self.folder / chapter, key)) is not None:
             return found
         start = time.perf_counter()

@@ -78,9 +78,31 @@ def test_claim_that_is_not_in_the_ledger_cannot_be_made():
 def test_every_ledger_entry_is_listed_and_unrun_ones_say_so():
     listed = claims.complete([claims.judge(evidence())])
     assert [claim.id for claim in listed] == list(claims.ledger())
-    assert listed[0].verdict == "replicated"
-    assert {claim.verdict for claim in listed[1:]} == {"not run"}
-    assert {claim.estimate for claim in listed[1:]} == {None}
+    verdicts = {claim.id: claim.verdict for claim in listed}
+    assert verdicts.pop("geometry.pc1_pleasure_r") == "replicated"
+    assert set(verdicts.values()) == {"not run"}
+    assert sum(claim.estimate is not None for claim in listed) == 1
+
+
+def test_p_values_are_adjusted_within_a_chapter():
+    """Benjamini and Hochberg by hand: p times the number of claims over its rank, never falling."""
+    ids = [entry.id for entry in claims.ledger().values() if entry.chapter == "geometry"][:3]
+    other = next(entry.id for entry in claims.ledger().values() if entry.chapter == "severity")
+    ps = dict(zip([*ids, other], [0.01, 0.04, 0.03, 0.02], strict=True))
+    made = []
+    for claim_id, p in ps.items():
+        found = claims.judge(evidence(claim_id))
+        made.append(found.model_copy(update={"null": found.null.model_copy(update={"p": p})}))
+    adjusted = {claim.id: claim.p_adjusted for claim in claims.complete(made) if claim.null}
+    assert adjusted == pytest.approx({ids[0]: 0.03, ids[1]: 0.04, ids[2]: 0.04, other: 0.02})
+
+
+def test_an_entry_says_who_tests_it_or_what_is_missing():
+    entry = claims.ledger()["geometry.pc1_pleasure_r"].model_dump()
+    with pytest.raises(ValueError, match="either the chapter"):
+        claims.Entry(**{**entry, "chapter": None})
+    with pytest.raises(ValueError, match="either the chapter"):
+        claims.Entry(**{**entry, "missing": "a larger model"})
 
 
 def test_headline_claims_are_in_the_ledger():
