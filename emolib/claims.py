@@ -42,7 +42,7 @@ class Entry(_Record):
     """One line of the ledger: the paper's claim, and how it is tested here.
 
     `chapter` is the experiment that tests it; where there is none yet, `missing` says in a few words
-    what it would take.
+    what it would take. `exploratory` names choices that were made after looking.
     """
 
     id: str
@@ -58,6 +58,7 @@ class Entry(_Record):
     held_against: str
     rule: Rule
     fixed_before: str
+    exploratory: str | None = None
 
     @model_validator(mode="after")
     def _tested_or_not(self):
@@ -85,7 +86,7 @@ class Control(_Record):
 
 
 class Evidence(_Record):
-    """What an experiment found for one claim. `exploratory` names choices made after looking."""
+    """What an experiment found for one claim."""
 
     id: str
     estimate: float
@@ -94,7 +95,6 @@ class Evidence(_Record):
     null: Null
     control: Control | None = None
     valid: bool = True
-    exploratory: str | None = None
 
 
 class Claim(_Record):
@@ -150,10 +150,11 @@ def judge(evidence: Evidence) -> Claim:
     if evidence.id not in ledger():
         raise EmolibError(f"claim {evidence.id!r} is not in the ledger; add it there first")
     entry = ledger()[evidence.id]
-    found = evidence.model_dump(include={"estimate", "ci", "n", "null", "control", "exploratory"})
     return _blank(entry).model_copy(
         update={
-            **{k: v for k, v in found.items() if k not in ("null", "control")},
+            "estimate": evidence.estimate,
+            "ci": evidence.ci,
+            "n": evidence.n,
             "null": evidence.null,
             "control": evidence.control,
             "verdict": _verdict(entry, evidence),
@@ -202,6 +203,7 @@ def _blank(entry: Entry) -> Claim:
         unit=entry.unit,
         n_of=entry.n_of,
         rule=explain(entry.rule, entry.paper),
+        exploratory=entry.exploratory,
     )
 
 

@@ -13,7 +13,8 @@ from emolib.corpus.schema.prompts import Activity
 from emolib.experiments.preference_steering import (
     ALWAYS,
     HEADLINE,
-    PAIR_FRAME,
+    PAIR_FRAMES,
+    PAIR_SPANS,
     QUALITY_FRAME,
     QUALITY_TOKENS,
     STRENGTHS,
@@ -41,7 +42,7 @@ from emolib.vectors import EmotionVectors, unit
 ITEM = Where(spans=("item",))
 WORDS = (*APPROACH, *AVOID)
 BOTH_SIGNS = (-HEADLINE, HEADLINE)
-N_TEXTS = 4
+N_TEXTS = 8
 
 
 def disposition_prompts(subject: Subject, items: Sequence[Activity]) -> list[list[Prompt]]:
@@ -110,6 +111,8 @@ def steered(
 ) -> Steered:
     """All steered readings of the chapter; `norms` is the stream's mean norm in every layer."""
     members = [vectors.index(name) for name in emotions]
+    own = vectors.array[members][:, [layer]]
+    cleared = without(unit(own[:, 0]), lexical)[:, None]
 
     def pushes(directions: np.ndarray, strengths: Sequence[float], layers=(layer,)) -> np.ndarray:
         """No push first, then every direction (n, n_layers, width) at every strength but zero."""
@@ -117,61 +120,58 @@ def steered(
         each = np.stack(made, axis=1).reshape(-1, *directions.shape[1:])
         return np.concatenate([np.zeros_like(each[:1]), each])
 
-    def ask(items, added, label) -> np.ndarray:
-        frames = disposition_prompts(subject, items)
-        return np.stack(
-            [steering.log_probabilities(subject, p, "item", [layer], added, WORDS, label) for p in frames]
-        )
+    def ask(prompts, span, added, label, layers=(layer,)) -> np.ndarray:
+        return steering.log_probabilities(subject, prompts, span, layers, added, WORDS, label)
 
-    own = vectors.array[members][:, [layer]]
-    cleared = without(unit(own[:, 0]), lexical)[:, None]
+    def ask_all(items, parts: Mapping[str, np.ndarray], label: str) -> dict[str, np.ndarray]:
+        """Several sets of conditions in every frame; one call, so that they share what is shared."""
+        added = np.concatenate(list(parts.values()))
+        ends = np.cumsum([len(part) for part in parts.values()])[:-1]
+        found = [ask(prompts, "item", added, label) for prompts in disposition_prompts(subject, items)]
+        return dict(zip(parts, np.split(np.stack(found), ends, axis=2), strict=True))
+
+    parts = {"main": pushes(own, STRENGTHS), "without words": pushes(cleared, BOTH_SIGNS)}
+    drawn = {kind: pushes(directions[:, None], [HEADLINE])[1:] for kind, directions in random.items()}
+    on_main = ask_all(main, parts | drawn, "steering")
     feel = disposition_prompts(subject, main)[0]
     return Steered(
-        main=ask(main, pushes(own, STRENGTHS), "steering"),
-        confirm=ask(confirm, pushes(own, BOTH_SIGNS), "confirmation"),
-        without_words=ask(main, pushes(cleared, BOTH_SIGNS), "without the lexical part"),
-        random={
-            kind: ask(main, pushes(directions[:, None], [HEADLINE])[1:], f"random, {kind}")
-            for kind, directions in random.items()
-        },
+        main=on_main["main"],
+        confirm=ask_all(confirm, {"": pushes(own, BOTH_SIGNS)}, "confirmation")[""],
+        without_words=on_main["without words"],
+        random={kind: on_main[kind] for kind in random},
         layers={
-            name: steering.log_probabilities(
-                subject,
+            name: ask(
                 feel,
                 "item",
-                layers,
                 pushes(vectors.array[members][:, list(layers)], [HEADLINE], layers),
-                WORDS,
                 f"layers {name}",
+                layers,
             )
             for name, layers in bands(subject.n_layers).items()
         },
         pairs={
-            span: steering.log_probabilities(
-                subject,
-                _pair_prompts(subject, main, seed),
-                span,
-                [layer],
-                pushes(own, [HEADLINE]),
-                WORDS,
-                f"two activities, {span}",
-            )
-            for span in ("asked", "other", "both")
+            frame: {
+                span: ask(prompts, span, pushes(own, [HEADLINE]), f"two activities, {frame}, {span} steered")
+                for span in PAIR_SPANS
+            }
+            for frame, prompts in _pair_prompts(subject, main, seed).items()
         },
         texts=_texts(subject, main, vectors, layer, norms),
     )
 
 
-def _pair_prompts(subject: Subject, items: Sequence[Activity], seed: int) -> list[Prompt]:
-    """Every item asked about beside its partner; `both` names the tokens of the two."""
-    prompts = []
-    for item, partner in zip(items, partners(items, seed), strict=True):
-        text = PAIR_FRAME.format(asked=item.text, other=items[partner].text)
-        prompt = subject.chat([("user", text)], DISPOSITION_PREFILL)
-        prompt = prompt.naming(asked=item.text, other=items[partner].text)
-        both = prompt.spans["asked"] + prompt.spans["other"]
-        prompts.append(replace(prompt, spans={**prompt.spans, "both": both}))
-    return prompts
+def _pair_prompts(subject: Subject, items: Sequence[Activity], seed: int) -> dict[str, list[Prompt]]:
+    """Per frame, every item asked about beside its partner; `both` names the tokens of the two."""
+    found = {}
+    for frame, text in PAIR_FRAMES.items():
+        found[frame] = []
+        for item, partner in zip(items, partners(items, seed), strict=True):
+            said = text.format(asked=item.text, other=items[partner].text)
+            prompt = subject.chat([("user", said)], DISPOSITION_PREFILL)
+            prompt = prompt.naming(asked=item.text, other=items[partner].text)
+            both = prompt.spans["asked"] + prompt.spans["other"]
+            found[frame].append(replace(prompt, spans={**prompt.spans, "both": both}))
+    return found
 
 
 def _texts(subject, items, vectors: EmotionVectors, layer: int, norms: np.ndarray) -> pd.DataFrame:

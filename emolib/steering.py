@@ -178,8 +178,12 @@ def _batch(subject: Subject, begun: _Begun, states, cache, layers, added, tokens
     ):
         for below in range(layers[0] + 1):
             subject.layers[below].skip(lowest)
-        for i, layer in enumerate(layers[1:], start=1):
-            subject.layers[layer].output[:] += added[:, i, None] * mask
+        for layer in range(layers[0] + 1, subject.n_layers):
+            if layer == subject.n_layers - 1:
+                # Only the last token's answer is read, and an MLP works token by token.
+                subject.layers[layer].mlp.input = subject.layers[layer].mlp.input[:, -1:]
+            if layer in layers:
+                subject.layers[layer].output[:] += added[:, layers.index(layer), None] * mask
         logits = subject.model.output.logits.save()
     return logits[:, -1].float().log_softmax(dim=-1)[:, tokens].cpu().numpy()
 

@@ -8,6 +8,7 @@ under `runs/`, each named after all that decides it; asking twice costs nothing.
 import hashlib
 import inspect
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -320,12 +321,12 @@ class Study:
 
     @cached_property
     def speaker_states(self) -> dict[str, np.ndarray]:
-        """States of every two-speaker dialogue over either side's messages, (n, n_layers, width)."""
+        """Read-layer states of every two-speaker dialogue over either side's messages, (n, 1, width)."""
         chats = [
             self.subject.chat([(turn.role, turn.text) for turn in each.turns], prefill=None)
             for each in self.speaker_dialogues
         ]
-        return self._read("two-speaker dialogues", chats, SIDES)
+        return self._read("two-speaker dialogues", chats, SIDES, layers=[self.layer])
 
     @cached_property
     def hidden_dialogues(self) -> tuple:
@@ -335,12 +336,12 @@ class Study:
 
     @cached_property
     def hidden_states(self) -> np.ndarray:
-        """States over the lines of whoever hides an emotion, (n_dialogues, n_layers, width)."""
+        """Read-layer states over the lines of whoever hides an emotion, (n_dialogues, 1, width)."""
         scripts = []
         for each in self.hidden_dialogues:
             script = transcript(each.scenario, [(line.speaker, line.text) for line in each.lines])
             scripts.append(Prompt(script.text, {"": script.spans[each.speaker]}))
-        return self._read("hidden emotions", scripts, {"": Where(spans=("",))})[""]
+        return self._read("hidden emotions", scripts, {"": Where(spans=("",))}, layers=[self.layer])[""]
 
     def _pairs(self, name: str, *fields: str) -> tuple:
         """Texts of a set whose emotions are both among the first ones of this scale."""
@@ -351,7 +352,7 @@ class Study:
     def _speaker_readings(self) -> list[Readings]:
         person = [each.person_emotion for each in self.speaker_dialogues]
         ai = [each.ai_emotion for each in self.speaker_dialogues]
-        user, assistant = (self.speaker_states[side][:, self.layer] for side in SIDES)
+        user, assistant = (self.speaker_states[side][:, 0] for side in SIDES)
         return [
             Readings("user's messages, user's emotion", user, person, ai),
             Readings("assistant's messages, assistant's emotion", assistant, ai, person),
@@ -362,7 +363,7 @@ class Study:
     def _hidden_readings(self) -> list[Readings]:
         felt = [each.emotion for each in self.hidden_dialogues]
         shown = [each.displayed for each in self.hidden_dialogues]
-        states = self.hidden_states[:, self.layer]
+        states = self.hidden_states[:, 0]
         return [
             Readings("hidden emotion, displayed one", states, shown, felt),
             Readings("hidden emotion, felt one", states, felt, shown),
@@ -385,8 +386,12 @@ class Study:
         prompts: list[Prompt],
         wheres: dict[str, Where],
         reader: Subject | None = None,
+        layers: Sequence[int] | None = None,
     ) -> dict[str, np.ndarray]:
-        return activations.read_many(reader or self.subject, prompts, self._layers, wheres, label, keep=True)
+        """Read with one's own subject and in all layers unless told otherwise; kept in the cache."""
+        return activations.read_many(
+            reader or self.subject, prompts, layers or self._layers, wheres, label, keep=True
+        )
 
     def _result(self, experiment: ModuleType, **inputs) -> Outcome:
         """Run an experiment, or load what it gave for the same inputs, code, scale and seed."""

@@ -8,7 +8,14 @@ from emolib import corpus, paper, vectors
 from emolib.corpus.schema.prompts import Activity
 from emolib.errors import EmolibError
 from emolib.experiments import preference_steering, preferences
-from emolib.experiments.preference_steering import ALWAYS, HEADLINE, STRENGTHS, Steered, conditions
+from emolib.experiments.preference_steering import (
+    ALWAYS,
+    HEADLINE,
+    PAIR_FRAMES,
+    STRENGTHS,
+    Steered,
+    conditions,
+)
 from emolib.experiments.preferences import Answers
 from emolib.profiles import Scale
 
@@ -236,7 +243,7 @@ class SteeredWorld(World):
             without_words=self.under("main", (-HEADLINE, HEADLINE)),
             random=dict.fromkeys(KINDS, as_log_probabilities(base + moved, 10, self.rng)),
             layers={"1": single},
-            pairs={"asked": single, "other": still, "both": single},
+            pairs={frame: {"asked": single, "other": still, "both": single} for frame in PAIR_FRAMES},
             texts=pd.DataFrame(
                 [{"emotion": "happy", "text": "a b a b a b"}, {"emotion": "sad", "text": "c d e"}]
             ),
@@ -284,8 +291,9 @@ def test_steering_that_does_nothing_is_not_replicated(idle):
 
 
 def test_steering_both_activities_hides_the_effect(works):
-    pairs = works["pairs"]
-    assert pairs.steered_minus_control.std() > 10 * pairs.same_with_both_steered.std()
+    for _, pairs in works["pairs"].groupby("frame"):
+        assert pairs.steered_minus_control.std() > 10 * pairs.same_with_both_steered.std()
+    assert set(works["pairs"].frame) == set(PAIR_FRAMES)
 
 
 def test_panel_table_holds_the_unsteered_answer_at_strength_zero(works):

@@ -22,17 +22,25 @@ from emolib.profiles import Scale
 from emolib.results import Outcome
 from emolib.vectors import EmotionVectors, project_out, unit
 
-N_STEERED = 35  # emotions, as in the paper
 ALWAYS = ("blissful", "hostile")
 STRENGTHS = (-0.5, -0.3, -0.05, 0.0, 0.05, 0.3, 0.5)
 HEADLINE = 0.3  # the strength of the headline numbers
 # Single layers, and one band, as shares of the depth.
 DEPTHS = (0.2, 1 / 3, 7 / 15, 0.6, 11 / 15)
 BAND = (1 / 3, 0.6)
-# Two activities in one prompt, asked about the first; either, or both, can be steered.
-PAIR_FRAME = (
-    "One person asks you to {other}. Another one asks: how would you feel about being asked to {asked}?"
-)
+# Two activities in one prompt; either, or both, can be steered. The second frame mirrors the first, so
+# that what is asked about and what stands closer to the answer can be told apart. The claims' control
+# is the first one; the second was added after its result was known.
+PAIR_FRAMES = {
+    "asked about last": (
+        "One person asks you to {other}. Another one asks: how would you feel about being asked to {asked}?"
+    ),
+    "asked about first": (
+        "One person asks: how would you feel about being asked to {asked}? Another one asks you to {other}."
+    ),
+}
+CONTROL_FRAME = "asked about last"
+PAIR_SPANS = ("asked", "other", "both")
 MIXTURES, ANYWHERE = "mixtures of the vectors", "anywhere in the stream"
 QUALITY_FRAME = "Describe what it is like to {}."
 QUALITY_TOKENS = 40
@@ -46,8 +54,8 @@ class Steered:
     `main`, `confirm` and `without_words` are (n_frames, n_items, n_conditions, n_words) with the
     conditions of `conditions`; `random` maps a kind of random direction to (n_frames, n_items,
     n_directions, n_words) at the headline strength; `layers` maps a band's name to (n_items,
-    1 + n_emotions, n_words), the first unsteered; `pairs` maps "asked", "other" and "both" to the
-    same. `texts` are the continuations: emotion, strength, activity, text, log_probability.
+    1 + n_emotions, n_words), the first unsteered; `pairs` maps a frame and then "asked", "other" and
+    "both" to the same. `texts` are the continuations: emotion, strength, activity, text, log_probability.
     """
 
     main: np.ndarray
@@ -55,7 +63,7 @@ class Steered:
     without_words: np.ndarray
     random: Mapping[str, np.ndarray]
     layers: Mapping[str, np.ndarray]
-    pairs: Mapping[str, np.ndarray]
+    pairs: Mapping[str, Mapping[str, np.ndarray]]
     texts: pd.DataFrame
 
 
@@ -145,7 +153,7 @@ def run(
             probe_r["main"],
             emotions,
             null,
-            steered.pairs,
+            steered.pairs[CONTROL_FRAME],
             valid,
             scale,
             next(rngs),
@@ -171,7 +179,13 @@ def run(
         ),
         "directions": _direction_table(effects, probe_r["main"], at_random),
         "layers": _layer_table(steered.layers, probe_r["main"], emotions, scale, next(rngs)),
-        "pairs": _pair_table(steered.pairs, split(items["main"], seed), emotions, probe_r["main"]),
+        "pairs": pd.concat(
+            [
+                _pair_table(pairs, split(items["main"], seed), emotions, probe_r["main"]).assign(frame=frame)
+                for frame, pairs in steered.pairs.items()
+            ],
+            ignore_index=True,
+        ),
         "texts": steered.texts.assign(distinct=[_distinct(t) for t in steered.texts.text]),
     }
     return Outcome(tables, claims)

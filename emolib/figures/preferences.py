@@ -143,23 +143,25 @@ def effects_by_layer(layers: pd.DataFrame, axes):
 
 
 def whose_tokens(pairs: pd.DataFrame, axes):
-    """Two activities in a prompt: the effect of steering one, the other, or both."""
-    left, right = axes
-    for column, colour, label in (
-        ("asked_steered", BLUE, "the one asked about"),
-        ("other_steered", "0.5", "the other one (control)"),
-    ):
-        left.scatter(pairs.probe_r, pairs[column], s=18, color=colour, label=label)
-    left.set(xlabel="probe correlation", ylabel="change of disposition, log-odds", title="steered:")
-    for column, colour, label in (
-        ("steered_minus_control", BLUE, "only one half steered"),
-        ("same_with_both_steered", RED, "both steered (the mistake)"),
-    ):
-        right.scatter(pairs.probe_r, pairs[column], s=18, color=colour, label=label)
-    right.set(xlabel="probe correlation", ylabel="steered half minus control half", title="contrast:")
-    for ax in axes:
-        ax.axhline(0, color="0.6", linewidth=0.8)
-        ax.legend(fontsize="small")
+    """Two activities in a prompt, a row of axes per frame: the effect of steering one, the other, or both."""
+    for (left, right), (frame, rows) in zip(axes, pairs.groupby("frame", sort=False), strict=True):
+        for column, colour, label in (
+            ("asked_steered", BLUE, "the one asked about"),
+            ("other_steered", "0.5", "the other one (control)"),
+        ):
+            left.scatter(rows.probe_r, rows[column], s=18, color=colour, label=label)
+        left.set(ylabel="change of disposition, log-odds", title=frame)
+        for column, colour, label in (
+            ("steered_minus_control", BLUE, "only one half steered"),
+            ("same_with_both_steered", RED, "both steered (the mistake)"),
+        ):
+            right.scatter(rows.probe_r, rows[column], s=18, color=colour, label=label)
+        right.set(ylabel="steered half minus control half")
+        for ax in (left, right):
+            ax.axhline(0, color="0.6", linewidth=0.8)
+            ax.legend(fontsize="small")
+    for ax in axes[-1]:
+        ax.set(xlabel="probe correlation")
     return axes
 
 
