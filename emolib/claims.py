@@ -31,11 +31,20 @@ class Rule(_Record):
     paper's value; partly when it is beyond its null only.
     `expected_sign`: replicated when the estimate has the `sign`, its interval excludes zero, it is
     beyond its null and exceeds its control; partly when it fails only against the control.
+    `at_most`, for a claim that something is small: replicated when the whole interval is nearer to
+    zero than `bound`; partly when the estimate is and its interval is not. The null is only reported.
     """
 
-    kind: Literal["share_of_paper", "expected_sign"]
+    kind: Literal["share_of_paper", "expected_sign", "at_most"]
     share: float = 0.8
     sign: Literal[-1, 1] = 1
+    bound: float | None = Field(default=None, gt=0)
+
+    @model_validator(mode="after")
+    def _bound_goes_with_at_most(self):
+        if (self.kind == "at_most") != (self.bound is not None):
+            raise ValueError("a rule has a bound if its kind is at_most, and only then")
+        return self
 
 
 class Entry(_Record):
@@ -64,6 +73,12 @@ class Entry(_Record):
     def _tested_or_not(self):
         if (self.chapter is None) == (self.missing is None):
             raise ValueError(f"{self.id}: give either the chapter that tests it or what is missing")
+        return self
+
+    @model_validator(mode="after")
+    def _share_of_something(self):
+        if self.rule.kind == "share_of_paper" and not self.paper:
+            raise ValueError(f"{self.id}: share_of_paper needs a value of the paper other than zero")
         return self
 
 
@@ -180,14 +195,24 @@ def complete(claims: Iterable[Claim]) -> list[Claim]:
 
 
 def explain(rule: Rule, paper: float | None) -> str:
-    """The decision rule in words."""
+    """The decision rule in words: what counts as replicated, as partly, and as failure."""
+    if rule.kind == "at_most":
+        near = f"nearer to zero than {rule.bound:g}"
+        return (
+            f"replicated: {near} with its whole interval; partly: {near}, but not with its whole "
+            f"interval; not replicated: {rule.bound:g} or more away from zero"
+        )
     if rule.kind == "share_of_paper":
-        bound = f"at {'most' if paper < 0 else 'least'} {rule.share * paper:.2f}"
-        return f"replicated: beyond the null and {bound}; partly: beyond the null only"
-    word = "above" if rule.sign > 0 else "below"
+        side, least = ("below", "most") if paper < 0 else ("above", "least")
+        return (
+            f"replicated: {side} the null band and at {least} {rule.share * paper:.2f}; "
+            f"partly: {side} the null band only; not replicated: inside the null band or on its other side"
+        )
+    word, other = ("above", "below") if rule.sign > 0 else ("below", "above")
     return (
-        f"replicated: {word} zero with its whole interval, outside the null band, and "
-        f"{word} the control; partly: all but the control"
+        f"replicated: {word} zero with its whole interval, {word} the null band, and {word} the control "
+        "where there is one; partly: all but the control; not replicated: interval touching zero, inside "
+        f"the null band, or {other} it"
     )
 
 
@@ -211,6 +236,10 @@ def _verdict(entry: Entry, evidence: Evidence) -> Verdict:
     if not evidence.valid:
         return "instrument not valid"
     rule = entry.rule
+    if rule.kind == "at_most":
+        if not abs(evidence.estimate) < rule.bound:
+            return "not replicated"
+        return "replicated" if max(map(abs, evidence.ci)) < rule.bound else "partly"
     if rule.kind == "share_of_paper":
         sign = -1 if entry.paper < 0 else 1
         beyond = evidence.null.high if sign > 0 else -evidence.null.low

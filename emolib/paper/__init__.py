@@ -1,7 +1,7 @@
 """The paper's figures and tables as data, and the human ratings it compares with.
 
-Sources: Sofroniew et al. (2026), Figs. 3 and 6; Russell and Mehrabian (1977), mean ratings of 44 of
-the 171 words. Facts only; see `book/references.bib`.
+Sources: Sofroniew et al. (2026), Figs. 2, 3, 4 and 6, Tables 1 and 16; Russell and Mehrabian (1977),
+mean ratings of 44 of the 171 words. Facts only; see `book/references.bib`.
 """
 
 import io
@@ -24,8 +24,40 @@ def clusters() -> dict[str, str]:
 @cache
 def human_ratings() -> pd.DataFrame:
     """Mean human pleasure, arousal and dominance in [-1, 1], indexed by emotion (44 words)."""
-    text = (_HERE / "russell_mehrabian_1977.csv").read_text(encoding="utf-8")
-    return pd.read_csv(io.StringIO(text)).set_index("emotion")
+    return _table("russell_mehrabian_1977.csv").set_index("emotion")
+
+
+@cache
+def raised_tokens() -> dict[str, list[str]]:
+    """The five tokens that each of 12 vectors raises most, by emotion (Table 1)."""
+    table = _table("logit_lens_table1.csv").set_index("emotion")
+    return {emotion: tokens.split() for emotion, tokens in table.tokens.items()}
+
+
+@cache
+def scenario_readings() -> pd.DataFrame:
+    """Cosine of each of 12 probes with each of 12 scenarios, read off Fig. 2 (±0.002).
+
+    Rows and columns are emotions in the same order: the probe's, and the one the scenario calls up.
+    """
+    table = _table("scenarios_fig2.csv").set_index("probe")
+    emotions = table.index.str.lower()
+    return table.set_axis(emotions, axis=0).set_axis(emotions.rename("scenario"), axis=1)
+
+
+@cache
+def preference_correlations() -> pd.Series:
+    """Correlation with Elo of every fifth of the 171 probes, by emotion, read off Fig. 4 (±0.01)."""
+    return _table("preferences_fig4.csv").set_index("emotion").r_with_Elo
+
+
+@cache
+def posttraining_shift() -> pd.DataFrame:
+    """Mean reading of each of the 171 emotions before (base) and after (post) post-training, and diff.
+
+    Table 16, over all prompts; indexed by emotion.
+    """
+    return _table("posttraining_table16.csv").set_index("emotion")
 
 
 @cache
@@ -43,3 +75,7 @@ def severity_curves() -> pd.DataFrame:
             if cell
         ]
     return pd.DataFrame(rows)
+
+
+def _table(name: str) -> pd.DataFrame:
+    return pd.read_csv(io.StringIO((_HERE / name).read_text(encoding="utf-8")))
