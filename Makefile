@@ -17,7 +17,7 @@ RUN     := runs/$(patsubst %.yaml,%,$(notdir $(PROFILE)))/$(SCALE)$(if $(CORPUS)
 TEXTS   := $(if $(CORPUS),--corpus $(CORPUS))
 HTML    := _build/html
 
-.PHONY: help book chapters html test lint bench results scorecard clean
+.PHONY: help book chapters html test lint bench results verify scorecard clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -57,6 +57,9 @@ results: chapters  ## publish the fresh results of PROFILE to results/
 	@test -z "$(CORPUS)" || { echo "error: results/ holds the project's own texts; run without CORPUS"; exit 1; }
 	@emolib publish --profile $(PROFILE) --scale $(SCALE)
 	@python -m emolib.figures.readme $(PROFILE)
+
+verify: .venv/book  ## run everything again from scratch, compare it with results/
+	@emolib verify --profile $(PROFILE) --device $(DEVICE) --scale $(SCALE)
 
 scorecard: .venv/book  ## print the scorecard of the last run
 	@emolib scorecard --profile $(PROFILE) --scale $(SCALE) $(TEXTS)

@@ -2,6 +2,7 @@
 
 import signal
 import sys
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -107,6 +108,60 @@ def publish(profile: ProfileOption = DEFAULT_PROFILE, scale: ScaleOption = DEFAU
     from emolib import results
 
     print(results.publish(known.load(profile).name, scale))
+
+
+@app.command()
+def verify(
+    profile: ProfileOption = DEFAULT_PROFILE,
+    scale: Annotated[str, typer.Option(help="Scale of the re-run; the published one if left out.")] = "",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    against: Annotated[
+        Path | None, typer.Option(help="Compare this run or results folder instead of running again.")
+    ] = None,
+    published: Annotated[
+        Path | None, typer.Option(help="Folder of published results; results/PROFILE if left out.")
+    ] = None,
+    junit: Annotated[Path | None, typer.Option(help="Also write the table as JUnit XML.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Also write the table as Markdown.")] = None,
+) -> None:
+    """Run everything again from scratch and compare it with what is published; exits 1 where it differs.
+
+    The re-run has a cache and results of its own in a temporary folder, which is removed at the end.
+    """
+    from emolib import files, results, verification
+    from emolib import profiles as known
+
+    name = known.load(profile).name
+    before = results.read_published(published or results.results_dir() / name)
+    if against is not None:
+        found = verification.compare(before, results.read(against))
+    else:
+        from emolib import study
+
+        try:
+            with tempfile.TemporaryDirectory(prefix="emolib-verify-") as place:
+                again = study.run_again(
+                    before, profile, scale or before.setting("scale"), device, Path(place)
+                )
+                found = verification.compare(before, again)
+        except _Stopped:
+            print("stopped; a check starts from scratch, so nothing of it is kept", file=sys.stderr)
+            raise typer.Exit(130) from None
+    for line in found.about:
+        print(line)
+    rows = verification.rows(found.claims)
+    table = Table(*rows.columns, title=f"{name}, published and re-run")
+    for row, problem in zip(rows.itertuples(index=False), found.claims.problem, strict=True):
+        table.add_row(*row, style="red" if problem else None)
+    Console(width=None if sys.stdout.isatty() else 170).print(table)
+    for line in [*found.tables, found.summary]:
+        print(line)
+    if junit:
+        files.write_text(junit, verification.junit(found))
+    if markdown:
+        files.write_text(markdown, verification.markdown(found))
+    if not found.agrees:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -14,14 +14,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from emolib.claims import Claim, complete
+from emolib.claims import Claim, complete, ledger
 from emolib.errors import EmolibError
 from emolib.files import sha256_of, write_json, write_whole
 
-SCHEMA = 1
+SCHEMA = 2
+_AGAIN = "run `make results` again"
 _PACKAGES = ("torch", "transformers", "nnsight", "numpy", "scipy", "scikit-learn", "pandas", "tokenizers")
 
 
@@ -34,6 +36,32 @@ class Outcome:
 
     def __getitem__(self, table: str) -> pd.DataFrame:
         return self.tables[table]
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a folder holds for one profile: each chapter's provenance, and one claim per ledger entry."""
+
+    folder: Path
+    chapters: dict[str, dict]
+    claims: list[Claim]
+
+    def setting(self, name: str) -> Any:
+        """What all chapters have in common; raises EmolibError when they differ."""
+        found = {chapter: record.get(name) for chapter, record in self.chapters.items()}
+        if len(set(found.values())) > 1:
+            each = ", ".join(f"{chapter} {value}" for chapter, value in found.items())
+            raise EmolibError(f"the chapters in {self.folder} differ in {name} ({each}); {_AGAIN}")
+        return next(iter(found.values()))
+
+    def check_subject(self, fingerprint: str, dtype: str) -> None:
+        """Raise EmolibError when these results are of other weights in the same precision."""
+        own = self.setting("fingerprint")
+        if dtype == self.setting("dtype") and fingerprint != own:
+            raise EmolibError(
+                f"the model has fingerprint {fingerprint}, the results in {self.folder} are of {own}; "
+                "install the weights that the profile names and the versions in constraints.txt"
+            )
 
 
 def runs_dir() -> Path:
@@ -61,10 +89,10 @@ def save(folder: Path, outcome: Outcome, provenance: dict) -> None:
 
 
 def load(folder: Path, key: str | None = None) -> Outcome | None:
-    """Read an experiment's results, or None when there are none or they are of another key."""
+    """Read an experiment's results, or None when there are none or they are of another key or schema."""
     try:
         provenance = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
-        if key is not None and provenance.get("key") != key:
+        if provenance.get("schema") != SCHEMA or (key is not None and provenance.get("key") != key):
             return None
         tables = {name: pd.read_parquet(folder / f"{name}.parquet") for name in provenance["tables"]}
         return Outcome(tables, read_claims(folder / "claims.json"))
@@ -84,14 +112,58 @@ def read_claims(path: Path) -> list[Claim]:
 
 def fresh_claims(profile: str, scale: str, corpus: Path | None = None) -> list[Claim]:
     """Every ledger claim with what the last runs at this scale found; `not run` where there is none."""
-    chapters = sorted(run_folder(profile, scale, corpus).glob("*/provenance.json"))
-    return complete(c for path in chapters for c in read_claims(path.parent / "claims.json"))
+    folder = run_folder(profile, scale, corpus)
+    return complete(c for claims in _claims_by_chapter(folder, _run_records(folder)).values() for c in claims)
 
 
 def published_claims(profile: str) -> list[Claim]:
     """Every ledger claim as published for a profile; `not run` where nothing is published."""
-    path = results_dir() / profile / "claims.json"
-    return complete(read_claims(path) if path.is_file() else [])
+    folder = results_dir() / profile
+    return read_published(folder).claims if folder.is_dir() else complete([])
+
+
+def read(folder: Path) -> Results:
+    """The results in a folder, be it a run's or what `publish` wrote. Raises EmolibError as these two do."""
+    if not folder.is_dir():
+        raise EmolibError(f"no folder {folder}; name one below runs/ or results/")
+    return read_published(folder) if (folder / "claims.json").is_file() else read_run(folder)
+
+
+def read_run(folder: Path) -> Results:
+    """What was just computed in a run folder. Raises EmolibError when nothing was."""
+    chapters = _run_records(folder)
+    if not chapters:
+        raise EmolibError(f"nothing was run in {folder}; run `make book` first")
+    by_chapter = _claims_by_chapter(folder, chapters)
+    return Results(folder, chapters, complete(c for claims in by_chapter.values() for c in claims))
+
+
+def read_published(folder: Path) -> Results:
+    """What `publish` wrote into a folder, every file checked against its hash.
+
+    Raises EmolibError for another schema, a file that is missing or altered, a claim that the ledger
+    does not have, and a judged claim without an interval.
+    """
+    seal = folder / "provenance.json"
+    if not seal.is_file():
+        raise EmolibError(f"no published results in {folder}: {seal.name} is missing; run `make results`")
+    record = _read_json(seal)
+    if record.get("schema") != SCHEMA:
+        commits = {each.get("commit") for each in record.get("chapters", {}).values()} - {None}
+        raise EmolibError(
+            f"{folder} is of schema {record.get('schema')}, this version reads schema {SCHEMA}; check out "
+            f"the version that wrote it ({', '.join(sorted(commits)) or 'not recorded'}), or {_AGAIN}"
+        )
+    hashes = {
+        f"{chapter}/{table}.parquet": sha
+        for chapter, made in record["chapters"].items()
+        for table, sha in made["sha256"].items()
+    }
+    for name, sha in {**record["sha256"], **hashes}.items():
+        _check_file(folder / name, sha)
+    claims = read_claims(folder / "claims.json")
+    _check_claims(folder / "claims.json", claims, record["chapters"])
+    return Results(folder, record["chapters"], complete(claims))
 
 
 def published_profiles() -> list[str]:
@@ -100,14 +172,13 @@ def published_profiles() -> list[str]:
 
 
 def provenance(**about) -> dict:
-    """A record of what made a result: the arguments, the versions, the commit and the machine class."""
+    """A record of what made a result: the arguments, the versions and the commit."""
     return {
         "schema": SCHEMA,
         **about,
         "versions": {name: metadata.version(name) for name in _PACKAGES},
         "python": platform.python_version(),
         "commit": _commit(),
-        "machine": {"system": platform.system(), "processor": platform.machine(), "cores": os.cpu_count()},
     }
 
 
@@ -117,10 +188,11 @@ def publish(profile: str, scale: str) -> Path:
     Raises EmolibError when nothing was run at this scale, or a claim that a chapter tests is missing.
     """
     source = run_folder(profile, scale)
-    chapters = sorted(path.parent for path in source.glob("*/provenance.json"))
+    chapters = _run_records(source)
     if not chapters:
         raise EmolibError(f"nothing was run for {profile} at scale {scale}; run `make book` first")
-    claims = fresh_claims(profile, scale)
+    by_chapter = _claims_by_chapter(source, chapters)
+    claims = complete(claim for found in by_chapter.values() for claim in found)
     unrun = [claim.id for claim in claims if claim.chapter and claim.verdict == "not run"]
     if unrun:
         raise EmolibError(
@@ -129,18 +201,21 @@ def publish(profile: str, scale: str) -> Path:
     target = results_dir() / profile
     staging = target.with_name(f".{profile}.part")
     shutil.rmtree(staging, ignore_errors=True)
-    record = {}
-    for chapter in chapters:
-        record[chapter.name] = json.loads((chapter / "provenance.json").read_text(encoding="utf-8"))
-        for table in record[chapter.name]["tables"]:
-            path = chapter / f"{table}.parquet"
+    for chapter, record in chapters.items():
+        for table in record["tables"]:
+            path = source / chapter / f"{table}.parquet"
             write_whole(
-                staging / chapter.name / path.name,
+                staging / chapter / path.name,
                 lambda file, path=path: file.write(path.read_bytes()),
             )
-            record[chapter.name].setdefault("sha256", {})[table] = sha256_of(path)
+            record.setdefault("sha256", {})[table] = sha256_of(path)
+        record["claims"] = [claim.id for claim in by_chapter[chapter]]
     write_json(staging / "claims.json", {"schema": SCHEMA, "claims": [c.model_dump() for c in claims]})
-    write_json(staging / "provenance.json", {"schema": SCHEMA, "scale": scale, "chapters": record})
+    hashes = {"claims.json": sha256_of(staging / "claims.json")}
+    write_json(
+        staging / "provenance.json",
+        {"schema": SCHEMA, "scale": scale, "sha256": hashes, "chapters": chapters},
+    )
     shutil.rmtree(target, ignore_errors=True)
     staging.rename(target)
     return target
@@ -162,6 +237,52 @@ def scorecard(claims: Iterable[Claim]) -> pd.DataFrame:
             for claim in claims
         ]
     )
+
+
+def _run_records(folder: Path) -> dict[str, dict]:
+    """Provenance by chapter of a run folder; what another schema wrote counts as not run."""
+    records = {path.parent.name: _read_json(path) for path in sorted(folder.glob("*/provenance.json"))}
+    return {chapter: record for chapter, record in records.items() if record.get("schema") == SCHEMA}
+
+
+def _claims_by_chapter(folder: Path, chapters: Iterable[str]) -> dict[str, list[Claim]]:
+    return {chapter: read_claims(folder / chapter / "claims.json") for chapter in chapters}
+
+
+def _read_json(path: Path) -> dict:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise EmolibError(f"{path} is not valid JSON; restore it, or {_AGAIN}") from error
+    if not isinstance(content, dict):
+        raise EmolibError(f"{path} holds no record of results; restore it, or {_AGAIN}")
+    return content
+
+
+def _check_file(path: Path, sha: str) -> None:
+    restore = f"restore it with `git checkout`, or {_AGAIN}"
+    if not path.is_file():
+        raise EmolibError(f"{path} is missing; {restore}")
+    if (found := sha256_of(path)) != sha:
+        raise EmolibError(
+            f"{path} was altered after it was published (sha256 {found[:12]}…, recorded {sha[:12]}…); "
+            f"{restore}"
+        )
+
+
+def _check_claims(path: Path, claims: list[Claim], chapters: dict[str, dict]) -> None:
+    """Every claim known and with an interval, and every one there that a chapter tested."""
+    judged = {claim.id for claim in claims if claim.verdict != "not run"}
+    for claim in claims:
+        if claim.id not in ledger():
+            raise EmolibError(f"unknown metric {claim.id!r} in {path}: it is not in the ledger; {_AGAIN}")
+        if claim.id in judged and (claim.estimate is None or claim.ci is None):
+            raise EmolibError(
+                f"no tolerance can be computed for {claim.id!r}: {path} gives it no interval; {_AGAIN}"
+            )
+    for chapter, record in chapters.items():
+        for missing in sorted(set(record["claims"]) - judged):
+            raise EmolibError(f"{path} lacks {missing!r}, which chapter {chapter} tested; {_AGAIN}")
 
 
 def _number(value: float | None) -> str:

@@ -7,8 +7,10 @@ under `runs/`, each named after all that decides it; asking twice costs nothing.
 
 import hashlib
 import inspect
+import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +20,7 @@ import joblib
 import numpy as np
 import pandas as pd
 
-from emolib import activations, claims, interviews, paper, profiles, results, stats, subject, vectors
+from emolib import activations, claims, interviews, machine, paper, profiles, results, stats, subject, vectors
 from emolib.activations import FROM_TOKEN_50, MESSAGES, REPLY_START, Where
 from emolib.chat import Prompt, transcript
 from emolib.corpus import Corpus
@@ -35,6 +37,8 @@ from emolib.experiments import (
 from emolib.experiments.preference_steering import Steered
 from emolib.experiments.preferences import Answers
 from emolib.experiments.texts import Readings
+from emolib.files import cache_dir
+from emolib.progress import note
 from emolib.results import Outcome
 from emolib.subject import Subject
 from emolib.vectors import EmotionVectors
@@ -48,6 +52,8 @@ SEVERITY_POSITIONS = {
 # Both sides of a chat, each by itself.
 SIDES = {side: Where(spans=(side,)) for side in ("user", "assistant")}
 _VECTOR_SETS = ("emotions.jsonl", "stories/*.jsonl", "neutral.jsonl")
+# Every chapter by the name of its experiment and of the method that runs it, in the book's order.
+CHAPTERS = ("texts", "extraction", "geometry", "severity", "preferences", "preference_steering")
 _SHARED_CODE = (claims, paper, stats, vectors)
 
 
@@ -72,6 +78,29 @@ def open(
         device,
         Corpus(Path(corpus)) if corpus else Corpus(),
     )
+
+
+def run_again(
+    published: results.Results, profile: str, scale: str, device: str, place: Path
+) -> results.Results:
+    """Run every published chapter from scratch in an empty folder, with the published seed and layer.
+
+    Reads, steering and results are made anew under `place`; only converted weights are shared with the
+    user's cache, since the fingerprint checks them. Raises EmolibError for another model.
+    """
+    place = place.resolve()
+    models = cache_dir() / "models"
+    models.mkdir(parents=True, exist_ok=True)
+    (place / "cache").mkdir(parents=True)
+    (place / "cache" / "models").symlink_to(models.resolve())
+    with _environment(EMOLIB_CACHE=str(place / "cache"), EMOLIB_RUNS=str(place / "runs")):
+        made = open(profile, scale, published.setting("seed"), published.setting("chosen_layer"), device)
+        published.check_subject(made.subject.fingerprint, made.profile.dtype)
+        chapters = [chapter for chapter in CHAPTERS if chapter in published.chapters]
+        for i, chapter in enumerate(chapters, 1):
+            note(f"chapter {i} of {len(chapters)}: {chapter}")
+            getattr(made, chapter)()
+        return results.read_run(made.folder)
 
 
 @dataclass(frozen=True)
@@ -413,9 +442,11 @@ class Study:
             scale=self.scale.name,
             seed=self.seed,
             layer=self.layer,
+            chosen_layer=self.chosen_layer,
             dtype=self.profile.dtype,
             compare_dtype=self.profile.compare_dtype,
             device=self.subject.device,
+            machine=machine.describe(self.subject.device),
             fingerprint=self.subject.fingerprint,
             corpus=self.corpus.hash(),
             texts=self.corpus.sources(),
@@ -423,6 +454,21 @@ class Study:
         )
         results.save(self.folder / chapter, outcome, record)
         return outcome
+
+
+@contextmanager
+def _environment(**variables: str) -> Iterator[None]:
+    """Environment variables that are set for a while."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def check_layer(text: str | int | None) -> int | None:

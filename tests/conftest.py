@@ -1,6 +1,7 @@
 """Tiny models built from configurations, and a tokenizer trained on the spot: no downloads."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -83,6 +84,19 @@ def make_subject(architecture: str = "llama", seed: int = 0, batch_size: int = 3
         batch_size=batch_size,
     )
     return subject.wrap(model, make_tokenizer(), profile)
+
+
+def save_profile(folder: Path, seed: int = 0) -> str:
+    """A profile file, `tiny.yaml`, for a tiny model saved beside it."""
+    made = make_subject(seed=seed)
+    made.model._module.save_pretrained(folder / "model")
+    made.tokenizer.save_pretrained(folder / "model")
+    path = folder / "tiny.yaml"
+    path.write_text(
+        f"about: random weights\nweights: {{source: folder, folder: {folder / 'model'}}}\n"
+        "dtype: float32\nread_layer: 3\nbatch_size: 16\n"
+    )
+    return str(path)
 
 
 @pytest.fixture(params=list(ARCHITECTURES))

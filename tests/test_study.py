@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from conftest import make_subject
+from conftest import save_profile
 
 from emolib import activations, claims, study
 from emolib.errors import EmolibError
@@ -13,15 +13,7 @@ from emolib.errors import EmolibError
 @pytest.fixture
 def profile(tmp_path):
     """A profile file for a tiny model saved in a folder."""
-    tiny = make_subject(batch_size=16)
-    tiny.model._module.save_pretrained(tmp_path / "model")
-    tiny.tokenizer.save_pretrained(tmp_path / "model")
-    path = tmp_path / "tiny.yaml"
-    path.write_text(
-        f"about: random weights\nweights: {{source: folder, folder: {tmp_path / 'model'}}}\n"
-        "dtype: float32\nread_layer: 3\nbatch_size: 16\n"
-    )
-    return str(path)
+    return save_profile(tmp_path)
 
 
 def test_study_runs_and_a_second_one_reads_nothing_again(profile, monkeypatch):
