@@ -24,6 +24,7 @@ from emolib.corpus import Corpus
 from emolib.corpus.sets import SETS
 from emolib.errors import EmolibError
 from emolib.experiments import (
+    calibration,
     extraction,
     geometry,
     preference_steering,
@@ -237,6 +238,22 @@ class Study:
             vectors=self.vectors,
             layer=self.middle_layer,
             valid=bool(gate["disposition"]),
+        )
+
+    def calibration(self) -> Outcome:
+        """The methods tried where the truth is known: simulated states, and real ones shuffled."""
+        main, _ = self.answers
+        return self._result(
+            calibration,
+            **self._labelled_stories(),
+            neutral=self.neutral_states,
+            made=self.vectors,
+            readings=self.severity_states,
+            design=self.severity_design,
+            items=self.item_states[: len(main.items)],
+            preferred=preferences.disposition_scores(main.disposition),
+            layer=self.layer,
+            item_layer=self.middle_layer,
         )
 
     @cached_property
