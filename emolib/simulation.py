@@ -94,11 +94,13 @@ def read_stories(
     rng: np.random.Generator,
     lengths: float = 0.0,
     style: float = 0.0,
+    style_in_chats: float = 1.0,
 ) -> Texts:
     """One story for every emotion and topic, and neutral chats.
 
     `lengths` is the standard deviation of the log length of the emotions' true vectors; `style` that of
-    an emotion's way of being written, along the directions in which neutral chats differ most.
+    an emotion's way of being written, along the directions in which neutral chats differ most, and
+    `style_in_chats` their variance among the chats: with 1 they hold half of it.
     """
     n, width = space.means.shape
     means = effect * space.means * np.exp(lengths * rng.standard_normal((n, 1)))
@@ -107,7 +109,8 @@ def read_stories(
     stories = (
         origin(width) + means[None] + topics[:, None] + noise(N_TOPICS * n, width, rng).reshape(-1, n, width)
     )
-    chats = noise(N_NEUTRAL, width, rng) + 3 * rng.standard_normal((N_NEUTRAL, N_STYLES)) @ space.styles
+    written = np.sqrt(style_in_chats / N_STYLES) * rng.standard_normal((N_NEUTRAL, N_STYLES))
+    chats = noise(N_NEUTRAL, width, rng) + written @ space.styles
     return Texts(
         stories=stories.reshape(-1, 1, width).astype(np.float32),
         emotions=[name for _ in range(N_TOPICS) for name in space.names],
