@@ -17,7 +17,18 @@ import joblib
 import numpy as np
 import pandas as pd
 
-from emolib import activations, claims, interviews, paper, profiles, results, stats, subject, vectors
+from emolib import (
+    activations,
+    claims,
+    interviews,
+    paper,
+    profiles,
+    results,
+    simulation,
+    stats,
+    subject,
+    vectors,
+)
 from emolib.activations import FROM_TOKEN_50, MESSAGES, REPLY_START, Where
 from emolib.chat import Prompt, transcript
 from emolib.corpus import Corpus
@@ -49,6 +60,8 @@ SEVERITY_POSITIONS = {
 SIDES = {side: Where(spans=(side,)) for side in ("user", "assistant")}
 _VECTOR_SETS = ("emotions.jsonl", "stories/*.jsonl", "neutral.jsonl")
 _SHARED_CODE = (claims, paper, stats, vectors)
+# An experiment whose outcome depends on the code of others.
+_BUILT_ON = {calibration: (simulation, geometry, preferences, severity)}
 
 
 def open(
@@ -409,7 +422,10 @@ class Study:
         """Run an experiment, or load what it gave for the same inputs, code, scale and seed."""
         self.vectors.check_subject(self.subject.fingerprint)
         inputs = {**inputs, "scale": self.scale, "seed": self.seed}
-        code = [inspect.getsource(module) for module in (*_SHARED_CODE, experiment)]
+        code = [
+            inspect.getsource(module)
+            for module in (*_SHARED_CODE, *_BUILT_ON.get(experiment, ()), experiment)
+        ]
         chapter = experiment.__name__.rsplit(".", 1)[1]
         ledger = [entry.model_dump() for entry in claims.ledger().values() if entry.chapter == chapter]
         hashed = {name: joblib.hash(value) for name, value in inputs.items()}

@@ -235,7 +235,7 @@ def _map_claims(made: EmotionVectors, layer: int, shares, inner: Scale, seed: in
 
 def _simulated_stories(names, inner: Scale, scale: Scale, seed: int, rng) -> Iterator[dict]:
     """The map of emotions and the scenarios, at every effect; a new world each time."""
-    members = [names.index(name) for name in SCENARIO_EMOTIONS]
+    members = [names.index(name) for name in SCENARIO_EMOTIONS if name in names]
     for effect in EFFECTS:
         shares = None
         for world in range(_repetitions(scale, effect)):
@@ -463,7 +463,7 @@ def _pairs(r: float, n: int, rng) -> np.ndarray:
 
 def _confounds(names, effect: float, scale: Scale, rng) -> pd.DataFrame:
     """What each confound does to the result, with and without its remedy; worlds with our effect."""
-    members = [names.index(name) for name in SCENARIO_EMOTIONS]
+    members = [names.index(name) for name in SCENARIO_EMOTIONS if name in names]
 
     def pleasure(space, at_layer) -> float:
         return abs(stats.pearson(geometry.principal_axes(at_layer)[0][:, 0], space.latents[:, 0]))

@@ -32,7 +32,7 @@ def power_curves(power: pd.DataFrame, chapter: str, ax, ours: float | None = Non
         _our_place(ax, ours)
     ax.set(ylim=(-0.02, 1.02), ylabel="found", title=chapter)
     ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    ax.legend(fontsize="x-small", loc="lower right")
+    ax.legend(fontsize="x-small", loc="upper center", bbox_to_anchor=(0.5, -0.2))
     return ax
 
 
