@@ -20,13 +20,26 @@ import joblib
 import numpy as np
 import pandas as pd
 
-from emolib import activations, claims, interviews, machine, paper, profiles, results, stats, subject, vectors
+from emolib import (
+    activations,
+    claims,
+    interviews,
+    machine,
+    paper,
+    profiles,
+    results,
+    simulation,
+    stats,
+    subject,
+    vectors,
+)
 from emolib.activations import FROM_TOKEN_50, MESSAGES, REPLY_START, Where
 from emolib.chat import Prompt, transcript
 from emolib.corpus import Corpus
 from emolib.corpus.sets import SETS
 from emolib.errors import EmolibError
 from emolib.experiments import (
+    calibration,
     extraction,
     geometry,
     preference_steering,
@@ -53,8 +66,18 @@ SEVERITY_POSITIONS = {
 SIDES = {side: Where(spans=(side,)) for side in ("user", "assistant")}
 _VECTOR_SETS = ("emotions.jsonl", "stories/*.jsonl", "neutral.jsonl")
 # Every chapter by the name of its experiment and of the method that runs it, in the book's order.
-CHAPTERS = ("texts", "extraction", "geometry", "severity", "preferences", "preference_steering")
+CHAPTERS = (
+    "texts",
+    "extraction",
+    "geometry",
+    "severity",
+    "preferences",
+    "preference_steering",
+    "calibration",
+)
 _SHARED_CODE = (claims, paper, stats, vectors)
+# An experiment whose outcome depends on the code of others.
+_BUILT_ON = {calibration: (simulation, geometry, preferences, severity)}
 
 
 def open(
@@ -269,6 +292,22 @@ class Study:
             valid=bool(gate["disposition"]),
         )
 
+    def calibration(self) -> Outcome:
+        """The methods tried where the truth is known: simulated states, and real ones shuffled."""
+        main, _ = self.answers
+        return self._result(
+            calibration,
+            **self._labelled_stories(),
+            neutral=self.neutral_states,
+            made=self.vectors,
+            readings=self.severity_states,
+            design=self.severity_design,
+            items=self.item_states[: len(main.items)],
+            preferred=preferences.disposition_scores(main.disposition),
+            layer=self.layer,
+            item_layer=self.middle_layer,
+        )
+
     @cached_property
     def middle_layer(self) -> int:
         """Where preferences are read and steered: the layer asked for, or the block before the middle."""
@@ -426,7 +465,10 @@ class Study:
         """Run an experiment, or load what it gave for the same inputs, code, scale and seed."""
         self.vectors.check_subject(self.subject.fingerprint)
         inputs = {**inputs, "scale": self.scale, "seed": self.seed}
-        code = [inspect.getsource(module) for module in (*_SHARED_CODE, experiment)]
+        code = [
+            inspect.getsource(module)
+            for module in (*_SHARED_CODE, *_BUILT_ON.get(experiment, ()), experiment)
+        ]
         chapter = experiment.__name__.rsplit(".", 1)[1]
         ledger = [entry.model_dump() for entry in claims.ledger().values() if entry.chapter == chapter]
         hashed = {name: joblib.hash(value) for name, value in inputs.items()}

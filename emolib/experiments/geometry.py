@@ -63,11 +63,11 @@ def run(
     rated = words.dropna(subset=["pleasure"])
     at_layer = unit(vectors.at(layer))
     claims = [
-        _correlation_claim("geometry.pc1_pleasure_r", rated.pc1, rated.pleasure, scale, next(rngs)),
-        _correlation_claim("geometry.pc2_arousal_r", rated.pc2, rated.arousal, scale, next(rngs)),
+        correlation_claim("geometry.pc1_pleasure_r", rated.pc1, rated.pleasure, scale, next(rngs)),
+        correlation_claim("geometry.pc2_arousal_r", rated.pc2, rated.arousal, scale, next(rngs)),
         _variance_claim(vectors, stories, emotions, topics, neutral, layer, scale, next(rngs)),
-        _cluster_claim(words, at_layer, scale, seed, next(rngs)),
-        _similarity_claim(vectors, scale, next(rngs)),
+        cluster_claim(words, at_layer, scale, seed, next(rngs)),
+        similarity_claim(vectors, scale, next(rngs)),
     ]
     tables = {
         "words": words,
@@ -226,7 +226,8 @@ def _centred_mean(cells: np.ndarray) -> np.ndarray:
     return means - means.mean(axis=0)
 
 
-def _correlation_claim(claim, scores, ratings, scale: Scale, rng: np.random.Generator):
+def correlation_claim(claim, scores, ratings, scale: Scale, rng: np.random.Generator):
+    """A component's correlation with a rating over the rated words, judged."""
     x, y = scores.to_numpy(), ratings.to_numpy()
     estimate = stats.pearson(x, y)
     return judge(
@@ -255,7 +256,7 @@ def _variance_claim(vectors, stories, emotions, topics, neutral, layer, scale: S
     n_draws = min(scale.n_bootstrap, MOST_DECOMPOSITIONS)
     states = project_out(stories[:, at], basis)
     n_null = min(scale.n_null, MOST_DECOMPOSITIONS)
-    null = _shuffled_label_shares(states, vectors.names, emotions, topics, n_null, rng)
+    null = shuffled_label_shares(states, vectors.names, emotions, topics, n_null, rng)
     return judge(
         Evidence(
             id="geometry.pc1_variance",
@@ -267,21 +268,26 @@ def _variance_claim(vectors, stories, emotions, topics, neutral, layer, scale: S
     )
 
 
-def _shuffled_label_shares(states, names, emotions, topics, n_draws, rng) -> np.ndarray:
+def shuffled_label_shares(states, names, emotions, topics, n_draws, rng) -> np.ndarray:
     """PC1's share of variance when stories are dealt to emotions at random within their topic."""
-    emotions, topics = np.asarray(emotions), np.asarray(topics)
     shares = []
     for _ in range(n_draws):
-        dealt = emotions.copy()
-        for topic in np.unique(topics):
-            members = topics == topic
-            dealt[members] = rng.permutation(dealt[members])
-        means = mean_by_emotion(states, dealt, names)
+        means = mean_by_emotion(states, dealt(emotions, topics, rng), names)
         shares.append(principal_axes(unit(means - means.mean(axis=0)))[1][0])
     return np.array(shares)
 
 
-def _cluster_claim(words: pd.DataFrame, at_layer: np.ndarray, scale: Scale, seed: int, rng):
+def dealt(emotions, topics, rng: np.random.Generator) -> np.ndarray:
+    """The emotions of the stories, dealt anew at random within each topic."""
+    emotions, topics = np.array(emotions), np.asarray(topics)
+    for topic in np.unique(topics):
+        members = topics == topic
+        emotions[members] = rng.permutation(emotions[members])
+    return emotions
+
+
+def cluster_claim(words: pd.DataFrame, at_layer: np.ndarray, scale: Scale, seed: int, rng):
+    """Agreement of the columns `cluster` and `paper_cluster` of `words`, judged."""
     theirs = words.paper_cluster.to_numpy()
     ours = words.cluster.to_numpy()
     estimate = float(adjusted_rand_score(theirs, ours))
@@ -302,7 +308,8 @@ def _cluster_claim(words: pd.DataFrame, at_layer: np.ndarray, scale: Scale, seed
     )
 
 
-def _similarity_claim(vectors: EmotionVectors, scale: Scale, rng):
+def similarity_claim(vectors: EmotionVectors, scale: Scale, rng):
+    """The lowest similarity between any two of the central layers, judged."""
     layers = central_layers(vectors.layers, N_LAYERS_COMPARED)
     stack = np.stack([vectors.at(layer) for layer in layers])
 

@@ -6,7 +6,7 @@ read position and the layer; the other half judges. What is read is the cosine o
 with a vector, and its measure is the least-squares slope over log2 of the amount.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import pandas as pd
@@ -76,16 +76,15 @@ def run(
         at: stats.random_directions(vectors.at(at), scale.n_null, rng)
         for at, rng in zip(vectors.layers, next(rngs).spawn(len(vectors.layers)), strict=True)
     }
-    choices = _score_choices(readings, design, expected, vectors, directions)
-    best = choices.iloc[0]
-    choice = Choice(best.wording, best.position, int(best.layer))
-
-    chosen = _Slopes(readings, design, vectors, directions, choice, "choose")
-    judged = _Slopes(readings, design, vectors, directions, choice, "judge")
+    choosing = choosing_slopes(readings, design, vectors, directions)
+    choices = score_choices(choosing, {vectors.index(name): sign for name, sign in expected.items()})
+    choice = best_choice(choices)
+    chosen = choosing[choice]
+    judged = Slopes.of(readings, design, vectors, directions, choice, "judge")
     moving = _most_moving(chosen, vectors.names)
     rng = next(rngs)
-    claims = [_claim(name, judged, vectors, scale, rng) for name in expected]
-    raw_judged = _Slopes(readings, design, raw, directions, choice, "judge")
+    claims = [claim(name, judged, vectors.index(name), scale, rng) for name in expected]
+    raw_judged = Slopes.of(readings, design, raw, directions, choice, "judge")
     tables = {
         "choices": choices,
         "slopes": _slope_table(judged, vectors.names),
@@ -99,24 +98,36 @@ def run(
     return Outcome(tables, claims)
 
 
-class _Slopes:
+@dataclass(frozen=True)
+class Slopes:
     """Slopes over log2 amount of one part of the paraphrases, in the null's standard deviations.
 
-    `family` and `control` are (n_paraphrases, n_emotions); `null` is (n_directions,), the mean over
-    paraphrases of each random direction's slope. The unit of all is the spread of that null.
+    `family` and `control` are (n_paraphrases, n_emotions); `null` and `control_null` are
+    (n_directions,), the mean over paraphrases of each random direction's slope. The unit of all is the
+    spread of `null`.
     """
 
-    def __init__(self, readings, design, vectors, directions, choice: Choice, part: str):
+    family: np.ndarray
+    control: np.ndarray
+    null: np.ndarray
+    control_null: np.ndarray
+
+    @classmethod
+    def of(cls, readings, design, vectors, directions, choice: Choice, part: str) -> "Slopes":
+        """Read one part of the paraphrases in one way."""
+
         def slopes(family: str, towards: np.ndarray) -> np.ndarray:
             states, values = _states(readings, design, family, choice, part, vectors)
             return stats.slopes(np.moveaxis(cosine(states, towards), 1, -1), np.log2(values))
 
         null = slopes(FAMILY, directions[choice.layer]).mean(axis=0)
         spread = null.std(ddof=1)
-        self.family = slopes(FAMILY, vectors.at(choice.layer)) / spread
-        self.control = slopes(CONTROL, vectors.at(choice.layer)) / spread
-        self.null = null / spread
-        self.control_null = slopes(CONTROL, directions[choice.layer]).mean(axis=0) / spread
+        return cls(
+            family=slopes(FAMILY, vectors.at(choice.layer)) / spread,
+            control=slopes(CONTROL, vectors.at(choice.layer)) / spread,
+            null=null / spread,
+            control_null=slopes(CONTROL, directions[choice.layer]).mean(axis=0) / spread,
+        )
 
 
 def _states(readings, design, family, choice: Choice, part, vectors) -> tuple[np.ndarray, np.ndarray]:
@@ -130,42 +141,48 @@ def _states(readings, design, family, choice: Choice, part, vectors) -> tuple[np
     return states.reshape(-1, len(values), states.shape[-1]), values
 
 
-def _score_choices(readings, design, expected, vectors, directions) -> pd.DataFrame:
-    """Every wording, position and central layer, scored on the choosing paraphrases, best first.
+def choosing_slopes(readings, design, vectors: EmotionVectors, directions) -> dict[Choice, Slopes]:
+    """The choosing paraphrases read in every wording, position and central layer."""
+    return {
+        choice: Slopes.of(readings, design, vectors, directions, choice, "choose")
+        for wording in design.wording.unique()
+        for position in readings
+        for layer in central_layers(vectors.layers)
+        for choice in [Choice(wording, position, layer)]
+    }
 
-    The score is the mean over the expected emotions of the signed slope by which the family exceeds
-    its control, in standard deviations of the same difference for random directions.
+
+def score_choices(choosing: dict[Choice, Slopes], signs: dict[int, int]) -> pd.DataFrame:
+    """Every choice, scored on the choosing paraphrases, best first.
+
+    The score is the mean over the expected emotions (`signs`: their columns and which way they should
+    go) of the signed slope by which the family exceeds its control, in standard deviations of the same
+    difference for random directions.
     """
     rows = []
-    signs = np.array(list(expected.values()))
-    members = [vectors.index(name) for name in expected]
-    for wording in design.wording.unique():
-        for position in readings:
-            for layer in central_layers(vectors.layers):
-                choice = Choice(wording, position, layer)
-                slopes = _Slopes(readings, design, vectors, directions, choice, "choose")
-                over = (slopes.family - slopes.control).mean(axis=0)[members]
-                spread = (slopes.null - slopes.control_null).std(ddof=1)
-                rows.append(
-                    {
-                        "wording": wording,
-                        "position": position,
-                        "layer": layer,
-                        "score": float(np.mean(signs * over / spread)),
-                    }
-                )
+    for choice, slopes in choosing.items():
+        over = (slopes.family - slopes.control).mean(axis=0)[list(signs)]
+        spread = (slopes.null - slopes.control_null).std(ddof=1)
+        score = float(np.mean(np.array(list(signs.values())) * over / spread))
+        rows.append({**asdict(choice), "score": score})
     return pd.DataFrame(rows).sort_values("score", ascending=False, ignore_index=True)
 
 
-def _most_moving(chosen: _Slopes, names: tuple[str, ...]) -> list[str]:
+def best_choice(choices: pd.DataFrame) -> Choice:
+    """The choice in the first row of what `score_choices` gives."""
+    best = choices.iloc[0]
+    return Choice(best.wording, best.position, int(best.layer))
+
+
+def _most_moving(chosen: Slopes, names: tuple[str, ...]) -> list[str]:
     """The emotions that exceed their control most, up or down, on the choosing paraphrases."""
     over = np.abs((chosen.family - chosen.control).mean(axis=0))
     ranked = [names[i] for i in np.argsort(-over) if names[i] not in SHOWN]
     return ranked[:N_MOST_MOVING]
 
 
-def _claim(name: str, judged: _Slopes, vectors: EmotionVectors, scale: Scale, rng):
-    i = vectors.index(name)
+def claim(name: str, judged: Slopes, i: int, scale: Scale, rng: np.random.Generator):
+    """The claim on an emotion, judged on its column `i` of the slopes."""
     family, control = judged.family[:, i], judged.control[:, i]
     estimate = float(family.mean())
     null = held_against("random directions in the span of the vectors", estimate, judged.null)
@@ -185,7 +202,7 @@ def _claim(name: str, judged: _Slopes, vectors: EmotionVectors, scale: Scale, rn
     )
 
 
-def _slope_table(judged: _Slopes, names: tuple[str, ...]) -> pd.DataFrame:
+def _slope_table(judged: Slopes, names: tuple[str, ...]) -> pd.DataFrame:
     """Mean slope of every emotion on the judging paraphrases, family beside control."""
     family, control = judged.family.mean(axis=0), judged.control.mean(axis=0)
     return pd.DataFrame(
@@ -199,7 +216,7 @@ def _slope_table(judged: _Slopes, names: tuple[str, ...]) -> pd.DataFrame:
     ).sort_values("over_control", ascending=False, ignore_index=True)
 
 
-def _by_paraphrase(judged: _Slopes, names: tuple[str, ...], shown: list[str]) -> pd.DataFrame:
+def _by_paraphrase(judged: Slopes, names: tuple[str, ...], shown: list[str]) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {"emotion": name, "family": family, "paraphrase": number + 1, "slope": slope}

@@ -1,5 +1,12 @@
 """Figures: a tidy table and an Axes in, the Axes out; one look for the whole book."""
 
+from emolib.figures.calibration import (
+    confounds_and_remedies,
+    false_find_rates,
+    interval_coverage,
+    power_curves,
+    recovery_curves,
+)
 from emolib.figures.extraction import held_out_accuracy, passage_curves, passage_html, vector_norms
 from emolib.figures.geometry import (
     cluster_overlap,
@@ -31,23 +38,28 @@ __all__ = [
     "cluster_overlap",
     "components",
     "components_against_ratings",
+    "confounds_and_remedies",
     "correlation_by_layer",
     "cosine_map",
     "dose_response",
     "effect_against_probe",
     "effects_by_layer",
+    "false_find_rates",
     "found_without_a_model",
     "held_out_accuracy",
     "instrument_scores",
+    "interval_coverage",
     "layer_similarity_map",
     "lexical_parts",
     "paper_way",
     "passage_curves",
     "passage_html",
+    "power_curves",
     "preference_panel",
     "probe_by_layer",
     "probe_correlations",
     "quality_by_stories",
+    "recovery_curves",
     "reliability",
     "severity_curves",
     "slopes_by_paraphrase",
