@@ -44,6 +44,11 @@ def mean_interval(values: np.ndarray, n_draws: int, rng: np.random.Generator) ->
     return _pair(result.confidence_interval)
 
 
+def mean_t_interval(values: np.ndarray) -> tuple[float, float]:
+    """Student's interval of a mean: for a handful of values, where the bootstrap is too narrow."""
+    return _pair(stats.ttest_1samp(values, 0).confidence_interval(LEVEL))
+
+
 def half_sample_interval(
     statistic: Callable[[np.ndarray], float],
     estimate: float,

@@ -321,7 +321,7 @@ def _simulated_activities(names, effect: float, inner: Scale, scale: Scale, rng)
             truth = _probe_truth(preferences.read_items(states, made, 0), liking, made)
             few = slice(0, N_ACTIVITIES)
             read = preferences.read_items(states[few], made, 0)
-            for claim in preferences._probe_claims("preferences", read, liking[few], made, True, inner, rng):
+            for claim in preferences.probe_claims("preferences", read, liking[few], made, True, inner, rng):
                 yield _row(claim, follows=follows, truth=truth[claim.id])
 
 
@@ -373,7 +373,7 @@ def _planted_severity(
             choice = severity.best_choice(severity.score_choices(chosen, dict(enumerate(expected.values()))))
             judged = _planted(judging[choice], columns, push)
             for i, name in enumerate(expected):
-                yield _row(severity.claim(name, judged, i, inner, rng), effect=planted)
+                yield _row(severity.claim(name, judged, i), effect=planted)
 
 
 def _planted(slopes: severity.Slopes, columns: list[int], push: np.ndarray) -> severity.Slopes:
@@ -393,6 +393,7 @@ def _dealt_labels(
     states = vectors.project_out(stories[:, at], basis)
     n = max(20, scale.n_null // 10)
     shares = geometry.shuffled_label_shares(states, made.names, emotions, topics, n, rng)
+    alike = geometry.shuffled_label_similarities(stories, neutral, made.names, emotions, topics, n, rng)
     sketch = inner.model_copy(update={"n_bootstrap": 2})
     for repetition in range(1 + max(4, scale.n_null // 25)):
         labels = geometry.dealt(emotions, topics, rng) if repetition else emotions
@@ -400,7 +401,7 @@ def _dealt_labels(
         found = vectors.denoise(raw, neutral)
         for claim in (
             *_map_claims(found, layer, shares, inner, seed, rng),
-            geometry.similarity_claim(found, sketch, rng),
+            geometry.similarity_claim(found.array.swapaxes(0, 1), alike, sketch, rng),
         ):
             yield _row(claim, data=data, ours=not repetition)
 
@@ -410,7 +411,7 @@ def _shuffled_scores(items, preferred, made: EmotionVectors, layer, inner: Scale
     read = preferences.read_items(items, made, layer)
     for repetition in range(1 + _repetitions(scale, 0)):
         scores = rng.permutation(preferred) if repetition else preferred
-        for claim in preferences._probe_claims("preferences", read, scores, made, True, inner, rng):
+        for claim in preferences.probe_claims("preferences", read, scores, made, True, inner, rng):
             yield _row(claim, data="real, scores shuffled among activities", ours=not repetition)
 
 
@@ -445,8 +446,12 @@ def _coverage(asked: pd.DataFrame, inner: Scale, scale: Scale, rng) -> pd.DataFr
         rows.append({"interval": interval, "over": over, **share(held)})
 
     for size, over in ((N_PARAPHRASES, "paraphrases"), (N_ACTIVITIES, "activities")):
-        intervals = [stats.mean_interval(rng.standard_normal(size), n_draws, rng) for _ in range(n)]
-        add("mean, bootstrap", f"{size} {over}", [low <= 0 <= high for low, high in intervals])
+        samples = rng.standard_normal((n, size))
+        for kind, intervals in (
+            ("bootstrap", [stats.mean_interval(sample, n_draws, rng) for sample in samples]),
+            ("Student's t", [stats.mean_t_interval(sample) for sample in samples]),
+        ):
+            add(f"mean, {kind}", f"{size} {over}", [low <= 0 <= high for low, high in intervals])
     intervals = [stats.pearson_interval(*_pairs(0.8, N_WORDS, rng), n_draws, rng) for _ in range(n)]
     add("r = .8, bootstrap", f"{N_WORDS} words", [low <= 0.8 <= high for low, high in intervals])
     for claim, group in asked[asked.follows > 0].groupby("claim"):

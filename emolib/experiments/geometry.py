@@ -67,7 +67,7 @@ def run(
         correlation_claim("geometry.pc2_arousal_r", rated.pc2, rated.arousal, scale, next(rngs)),
         _variance_claim(vectors, stories, emotions, topics, neutral, layer, scale, next(rngs)),
         cluster_claim(words, at_layer, scale, seed, next(rngs)),
-        similarity_claim(vectors, scale, next(rngs)),
+        _similarity_claim(vectors, stories, emotions, topics, neutral, scale, next(rngs)),
     ]
     tables = {
         "words": words,
@@ -308,34 +308,53 @@ def cluster_claim(words: pd.DataFrame, at_layer: np.ndarray, scale: Scale, seed:
     )
 
 
-def similarity_claim(vectors: EmotionVectors, scale: Scale, rng):
-    """The lowest similarity between any two of the central layers, judged."""
+def _similarity_claim(vectors, stories, emotions, topics, neutral, scale: Scale, rng):
     layers = central_layers(vectors.layers, N_LAYERS_COMPARED)
-    stack = np.stack([vectors.at(layer) for layer in layers])
-
-    def lowest(members):
-        maps = np.stack([off_diagonal(at_layer[members]) for at_layer in stack])
-        return (maps @ maps.T).min()
-
-    estimate = float(lowest(slice(None)))
-    maps = np.stack([off_diagonal(at_layer) for at_layer in stack])
-    a, b = np.unravel_index(np.argmin(maps @ maps.T), (len(layers), len(layers)))
-    null = np.array(
-        [
-            maps[a] @ off_diagonal(rng.permutation(stack[b]))
-            for _ in range(min(scale.n_null, MOST_DECOMPOSITIONS))
-        ]
+    kept = [vectors.layers.index(layer) for layer in layers]
+    n_null = min(scale.n_null, MOST_DECOMPOSITIONS)
+    null = shuffled_label_similarities(
+        stories[:, kept], neutral[:, kept], vectors.names, emotions, topics, n_null, rng
     )
+    return similarity_claim(np.stack([vectors.at(layer) for layer in layers]), null, scale, rng)
+
+
+def similarity_claim(stack: np.ndarray, null: np.ndarray, scale: Scale, rng):
+    """The lowest similarity between any two layers of `stack` (n_layers, n_emotions, width), judged.
+
+    `null` holds the same number from vectors whose stories carry shuffled labels. A stream carries what
+    a story says from block to block, so layers look alike whatever the labels are.
+    """
+    n = stack.shape[1]
+    estimate = lowest_similarity(stack)
     n_draws = min(scale.n_bootstrap, MOST_DECOMPOSITIONS)
     return judge(
         Evidence(
             id="geometry.layer_similarity_min",
             estimate=estimate,
-            ci=stats.half_sample_interval(lowest, estimate, len(vectors.names), n_draws, rng),
-            n=len(vectors.names),
-            null=held_against("emotions shuffled in one of the two layers", estimate, null),
+            ci=stats.half_sample_interval(
+                lambda members: lowest_similarity(stack[:, members]), estimate, n, n_draws, rng
+            ),
+            n=n,
+            null=held_against("emotion labels shuffled among the stories of a topic", estimate, null),
         )
     )
+
+
+def lowest_similarity(stack: np.ndarray) -> float:
+    """Lowest cosine between the off-diagonal cosine matrices of two layers of (n_layers, n, width)."""
+    maps = np.stack([off_diagonal(at_layer) for at_layer in stack])
+    return float((maps @ maps.T).min())
+
+
+def shuffled_label_similarities(stories, neutral, names, emotions, topics, n_draws, rng) -> np.ndarray:
+    """The lowest similarity of layers when stories are dealt to emotions at random within their topic."""
+    bases = [principal_components(neutral[:, i], NEUTRAL_SHARE) for i in range(neutral.shape[1])]
+    states = np.stack([project_out(stories[:, i], basis) for i, basis in enumerate(bases)], axis=1)
+    found = []
+    for _ in range(n_draws):
+        means = mean_by_emotion(states, dealt(emotions, topics, rng), names)
+        found.append(lowest_similarity((means - means.mean(axis=0)).swapaxes(0, 1)))
+    return np.array(found)
 
 
 def _raw_beside(vectors: EmotionVectors, raw: EmotionVectors, layer: int, seed: int) -> pd.DataFrame:

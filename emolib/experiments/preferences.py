@@ -134,8 +134,8 @@ def run(
     embedded = _embedding_probe(word_states, story_words, stories, vectors.names)
     valid = bool(gates.set_index("instrument").valid["disposition"])
     claims = [
-        *_probe_claims("preferences", read["main"], preferred["main"], vectors, valid, scale, next(rngs)),
-        *_probe_claims(
+        *probe_claims("preferences", read["main"], preferred["main"], vectors, valid, scale, next(rngs)),
+        *probe_claims(
             "preferences.confirm", read["confirm"], preferred["confirm"], vectors, valid, scale, next(rngs)
         ),
     ]
@@ -352,8 +352,12 @@ def _by_layer(states, vectors: EmotionVectors, scores, gates, scale: Scale, rng)
     return pd.DataFrame(rows)
 
 
-def _probe_claims(prefix, read, scores, vectors, valid, scale: Scale, rng):
-    """Blissful, hostile, the largest of all, and the agreement of r with rated pleasure."""
+def probe_claims(prefix, read, scores, vectors, valid, scale: Scale, rng):
+    """Blissful, hostile, the largest of all, and the agreement of r with rated pleasure, judged.
+
+    `read` is (n_items, n_emotions), `scores` (n_items,). All are held against scores shuffled among the
+    activities: words are not independent of each other, so shuffling among words would be too lenient.
+    """
     r = correlations(read, scores)
     draws = _bootstrap(read, scores, scale.n_bootstrap, rng)
     shuffled = np.stack([rng.permutation(scores) for _ in range(scale.n_null)])
@@ -377,16 +381,18 @@ def _probe_claims(prefix, read, scores, vectors, valid, scale: Scale, rng):
     ratings = paper.human_ratings().pleasure
     members = [i for i, name in enumerate(vectors.names) if name in ratings.index]
     pleasure = ratings.loc[[vectors.names[i] for i in members]].to_numpy()
-    with_pleasure = _standard(draws[:, members]) @ _standard(pleasure) / len(members)
+
+    def with_pleasure(correlations: np.ndarray) -> np.ndarray:
+        return _standard(correlations[..., members]) @ _standard(pleasure) / len(members)
+
     found.append(
         _evidence(
             f"{prefix}.probe_r_vs_valence_r",
-            stats.pearson(r[members], pleasure),
-            with_pleasure,
-            stats.permuted_correlations(r[members], pleasure, scale.n_null, rng),
+            with_pleasure(r),
+            with_pleasure(draws),
+            with_pleasure(null),
             len(members),
             valid,
-            "ratings shuffled among the words",
         )
     )
     return found

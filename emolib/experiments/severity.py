@@ -71,10 +71,10 @@ def run(
     `readings` maps a read position to states (n_prompts, n_layers, width) in the order of `design`
     (see `prompts`); `expected` gives the sign per emotion; `layer` is where the paper's own way is read.
     """
-    rngs = iter(np.random.default_rng(seed).spawn(4))
+    rngs = np.random.default_rng(seed).spawn(len(vectors.layers))
     directions = {
         at: stats.random_directions(vectors.at(at), scale.n_null, rng)
-        for at, rng in zip(vectors.layers, next(rngs).spawn(len(vectors.layers)), strict=True)
+        for at, rng in zip(vectors.layers, rngs, strict=True)
     }
     choosing = choosing_slopes(readings, design, vectors, directions)
     choices = score_choices(choosing, {vectors.index(name): sign for name, sign in expected.items()})
@@ -82,17 +82,14 @@ def run(
     chosen = choosing[choice]
     judged = Slopes.of(readings, design, vectors, directions, choice, "judge")
     moving = _most_moving(chosen, vectors.names)
-    rng = next(rngs)
-    claims = [claim(name, judged, vectors.index(name), scale, rng) for name in expected]
+    claims = [claim(name, judged, vectors.index(name)) for name in expected]
     raw_judged = Slopes.of(readings, design, raw, directions, choice, "judge")
     tables = {
         "choices": choices,
         "slopes": _slope_table(judged, vectors.names),
         "raw_slopes": _slope_table(raw_judged, vectors.names),
         "by_paraphrase": _by_paraphrase(judged, vectors.names, [*SHOWN, *moving]),
-        "curves": _curves(
-            readings, design, vectors, directions, choice, [*SHOWN, *moving], scale, next(rngs)
-        ),
+        "curves": _curves(readings, design, vectors, directions, choice, [*SHOWN, *moving]),
         "paper_way": _paper_way(readings, design, vectors, directions, layer),
     }
     return Outcome(tables, claims)
@@ -181,7 +178,7 @@ def _most_moving(chosen: Slopes, names: tuple[str, ...]) -> list[str]:
     return ranked[:N_MOST_MOVING]
 
 
-def claim(name: str, judged: Slopes, i: int, scale: Scale, rng: np.random.Generator):
+def claim(name: str, judged: Slopes, i: int):
     """The claim on an emotion, judged on its column `i` of the slopes."""
     family, control = judged.family[:, i], judged.control[:, i]
     estimate = float(family.mean())
@@ -190,13 +187,13 @@ def claim(name: str, judged: Slopes, i: int, scale: Scale, rng: np.random.Genera
         Evidence(
             id=f"severity.{FAMILY}.{name}",
             estimate=estimate,
-            ci=stats.mean_interval(family, scale.n_bootstrap, rng),
+            ci=stats.mean_t_interval(family),
             n=len(family),
             null=null,
             control=Control(
                 estimate=float(control.mean()),
-                ci=stats.mean_interval(control, scale.n_bootstrap, rng),
-                difference_ci=stats.mean_interval(family - control, scale.n_bootstrap, rng),
+                ci=stats.mean_t_interval(control),
+                difference_ci=stats.mean_t_interval(family - control),
             ),
         )
     )
@@ -227,7 +224,7 @@ def _by_paraphrase(judged: Slopes, names: tuple[str, ...], shown: list[str]) -> 
     )
 
 
-def _curves(readings, design, vectors, directions, choice, shown, scale: Scale, rng) -> pd.DataFrame:
+def _curves(readings, design, vectors, directions, choice, shown) -> pd.DataFrame:
     """Mean reading per amount on the judging paraphrases, each paraphrase centred over its amounts."""
     rows = []
     for family in (FAMILY, CONTROL):
@@ -238,7 +235,7 @@ def _curves(readings, design, vectors, directions, choice, shown, scale: Scale, 
         for name in shown:
             for j, value in enumerate(values):
                 sample = read[:, j, vectors.index(name)]
-                low, high = stats.mean_interval(sample, scale.n_bootstrap, rng)
+                low, high = stats.mean_t_interval(sample)
                 rows.append(
                     {
                         "family": family,
