@@ -1,12 +1,14 @@
 """Numbers in the book's prose: read from the claims when the pages are built, never typed.
 
 Roles: {claim}`id` gives a claim's estimate, interval and n, as a link to the record of the run that
-made it; {claim_n}`id` only its n; {verdict}`id` its verdict; {paper}`id` the paper's own number.
+made it; {claim_n}`id` only its n; {verdict}`id` its verdict; {paper}`id` the paper's own number;
+{setting}`module.NAME` a constant of an experiment, such as a strength or a gate.
 Directive: `{rules}` says how each claim is decided.
 A claim that has not been run here is shown as published; one that exists in neither is `not run`.
 """
 
 import os
+from importlib import import_module
 from pathlib import Path
 
 from docutils import nodes
@@ -87,6 +89,14 @@ class Paper(SphinxRole):
         return [nodes.Text(text.replace(" ", "\N{NO-BREAK SPACE}"))], []
 
 
+class Setting(SphinxRole):
+    """{setting}`module.NAME`: a choice that the code makes, such as a strength or a gate."""
+
+    def run(self):
+        module, name = self.text.rsplit(".", 1)
+        return [nodes.Text(str(getattr(import_module(f"emolib.experiments.{module}"), name)))], []
+
+
 class Count(SphinxRole):
     """{claim_n}`id`: how many items the claim rests on."""
 
@@ -138,13 +148,14 @@ def setup(app):
     app.add_role("claim_n", Count())
     app.add_role("verdict", VerdictRole())
     app.add_role("paper", Paper())
+    app.add_role("setting", Setting())
     app.add_directive("rules", Rules)
     app.connect("env-get-outdated", lambda app, env, added, changed, removed: _with_numbers(app, env))
     return {"parallel_read_safe": True, "version": "1"}
 
 
 def _with_numbers(app, env) -> list[str]:
-    words = ("{claim", "{verdict", "{paper", "{scorecard", "{records", "{rules")
+    words = ("{claim", "{verdict", "{paper", "{setting", "{scorecard", "{records", "{rules")
     return [
         name
         for name in env.found_docs

@@ -78,12 +78,12 @@ def described(name: str, record: dict) -> dict:
 
 @cache
 def asked_by_notebooks() -> dict[str, str]:
-    """The notebook that shows each result, by the result's name, in the order of the notebooks."""
-    return {
-        name: path.stem
-        for path in sorted(NOTEBOOKS.glob("*.ipynb"), reverse=True)
-        for name in reversed(asked_by(path))
-    }
+    """The first notebook that shows each result, by the result's name, in the order of the notebooks."""
+    shown = {}
+    for path in sorted(NOTEBOOKS.glob("*.ipynb")):
+        for name in asked_by(path):
+            shown.setdefault(name, path.stem)
+    return shown
 
 
 def asked_by(path: Path) -> list[str]:

@@ -89,6 +89,7 @@ def claims_table(claims: Iterable[Claim]) -> Styler:
     """A chapter's claims, one row each: the verdict beside the claim, and a link to the scorecard's row."""
     rows = results.scorecard(claims)
     rows.insert(1, "verdict", rows.pop("verdict"))
+    rows["n"] = rows.pop("n").str.replace("\N{NO-BREAK SPACE}", " ")
     shown = rows.style.format(escape="html").format({"claim": _row_link, "verdict": verdict_label})
     return shown.hide(axis="index").set_table_attributes('class="claims"')
 
