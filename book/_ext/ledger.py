@@ -3,7 +3,6 @@
 Roles: {claim}`id` gives a claim's estimate, interval and n, as a link to the record of the run that
 made it; {claim_n}`id` only its n; {verdict}`id` its verdict; {paper}`id` the paper's own number;
 {setting}`module.NAME` a constant of an experiment, such as a strength or a gate.
-Directive: `{rules}` says how each claim is decided.
 A claim that has not been run here is shown as published; one that exists in neither is `not run`.
 """
 
@@ -12,7 +11,6 @@ from importlib import import_module
 from pathlib import Path
 
 from docutils import nodes
-from docutils.parsers.rst import Directive
 from sphinx.util.docutils import SphinxRole
 
 from emolib import claims, profiles, results
@@ -111,51 +109,24 @@ class VerdictRole(SphinxRole):
         return [verdict(find(self.text).verdict)], []
 
 
-class Rules(Directive):
-    """How each claim is measured and decided."""
-
-    def run(self):
-        items = nodes.definition_list()
-        for entry in claims.ledger().values():
-            text = (
-                f"{entry.measure[0].upper()}{entry.measure[1:]}; "
-                f"interval over {entry.n_of}; null: {entry.held_against}. "
-                f"{claims.explain(entry.rule, entry.paper).capitalize()}. "
-                f"Fixed before looking: {entry.fixed_before}."
-            )
-            items += nodes.definition_list_item(
-                "",
-                nodes.term(
-                    "",
-                    "",
-                    nodes.literal("", entry.id),
-                    nodes.Text(f" (paper {entry.section})"),
-                    ids=[f"rule-{entry.id}"],
-                ),
-                nodes.definition("", nodes.paragraph("", text)),
-            )
-        return [items]
-
-
 def verdict(text: str) -> nodes.inline:
     """A verdict as a coloured label."""
     return nodes.inline("", text, classes=["verdict", "verdict-" + text.replace(" ", "-")])
 
 
 def setup(app):
-    """Register the roles and directives; pages are read anew each time, since the numbers may differ."""
+    """Register the roles; pages are read anew each time, since the numbers may differ."""
     app.add_role("claim", Estimate())
     app.add_role("claim_n", Count())
     app.add_role("verdict", VerdictRole())
     app.add_role("paper", Paper())
     app.add_role("setting", Setting())
-    app.add_directive("rules", Rules)
     app.connect("env-get-outdated", lambda app, env, added, changed, removed: _with_numbers(app, env))
     return {"parallel_read_safe": True, "version": "1"}
 
 
 def _with_numbers(app, env) -> list[str]:
-    words = ("{claim", "{verdict", "{paper", "{setting", "{scorecard", "{records", "{rules")
+    words = ("{claim", "{verdict", "{paper", "{setting", "{scorecard", "{records")
     return [
         name
         for name in env.found_docs

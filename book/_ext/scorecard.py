@@ -33,6 +33,7 @@ SECTIONS = {
     "3.3": "Reward hacking",
     "3.4": "Sycophancy and harshness",
     "3.5": "Post-training",
+    "Discussion": "",
     "A1": "Emotions not shown",
 }
 VERDICTS = get_args(claims.Verdict)
@@ -101,6 +102,8 @@ class ClaimsTable(Directive):
             sections=sections,
             titles={name: SECTIONS.get(name, "") for name in sections},
             verdicts=VERDICTS,
+            entries=claims.ledger(),
+            explain=claims.explain,
             number=shown.number,
             interval=shown.interval,
             plot=lambda claim: shown.effect_plot(claim, axes[claim.unit]) if claim.unit in axes else "",

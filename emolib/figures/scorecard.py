@@ -31,7 +31,8 @@ def interval(bounds: tuple[float, float], unit: str) -> str:
 
 def p_value(p: float) -> str:
     """A p with its sign of equality: "= 0.020", "< 0.001"."""
-    return "< 0.001" if p < 0.0005 else f"= {p:.3f}"
+    text = "< 0.001" if p < 0.0005 else f"= {p:.3f}"
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def effect_axes(claims: Iterable[Claim]) -> dict[str, tuple[float, float]]:
