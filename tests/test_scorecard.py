@@ -300,8 +300,10 @@ def test_numbers_as_prose_shows_them(value, unit, text):
 
 
 def test_chapter_table_has_the_verdict_second_and_links_to_the_scorecard():
-    html = claims_table([claims.judge(evidence(HELD))]).to_html()
+    claim = claims.judge(evidence(HELD)).model_copy(update={"paper_says": "p < .05 & more"})
+    html = claims_table([claim]).to_html()
     heads = re.findall(r"<th[^>]*>([^<&]+)</th>", html)
     assert heads[:2] == ["claim", "verdict"]
     assert f'href="../scorecard.html#claim-{HELD}"' in html
     assert "verdict-replicated" in html
+    assert "p &lt; .05 &amp; more" in html, "the paper's words are text, not markup"

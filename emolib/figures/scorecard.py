@@ -91,7 +91,7 @@ def claims_table(claims: Iterable[Claim]) -> Styler:
     rows = results.scorecard(claims)
     rows.insert(1, "verdict", rows.pop("verdict"))
     rows["n"] = rows.pop("n").str.replace("\N{NO-BREAK SPACE}", " ")
-    shown = rows.style.format(escape="html").format({"claim": _row_link, "verdict": verdict_label})
+    shown = rows.style.format({"claim": _row_link, "verdict": verdict_label}, escape="html")
     return shown.hide(axis="index").set_table_attributes('class="claims"')
 
 
