@@ -304,6 +304,6 @@ def test_chapter_table_has_the_verdict_second_and_links_to_the_scorecard():
     html = claims_table([claim]).to_html()
     heads = re.findall(r"<th[^>]*>([^<&]+)</th>", html)
     assert heads[:2] == ["claim", "verdict"]
-    assert f'href="../scorecard.html#claim-{HELD}"' in html
+    assert f'href="../scorecard.html#claim-{HELD}">geometry.<wbr>pc1_<wbr>pleasure_<wbr>r</a>' in html
     assert "verdict-replicated" in html
     assert "p &lt; .05 &amp; more" in html, "the paper's words are text, not markup"

@@ -102,7 +102,8 @@ def verdict_label(verdict: str) -> str:
 
 def breakable(claim_id: str) -> str:
     """A claim's id that may be broken at its dots and underscores."""
-    return escape(claim_id).replace(".", ".<wbr>").replace("_", "_<wbr>")
+    # The table hands over text marked as escaped, which would escape what is put in.
+    return escape(str(claim_id)).replace(".", ".<wbr>").replace("_", "_<wbr>")
 
 
 def _row_link(claim_id: str) -> str:
