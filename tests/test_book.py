@@ -24,6 +24,7 @@ PAGES = [
     "chapters/05_preferences_steering",
     "chapters/91_calibration",
     "scorecard",
+    "provenance",
     "rerun",
     "references",
 ]
@@ -74,7 +75,7 @@ def test_page_is_whole(page):
     assert broken == []
     text = page.inner_text("main")
     assert "(not run)" not in text
-    assert not re.search(r"\{(claim|verdict|cite|doc)", text)
+    assert not re.search(r"\{(claim|verdict|paper|setting|cite|doc)", text)
     for output in page.locator(".cell_output").all_inner_texts():
         assert not NOISE.search(output), output[:300]
 
@@ -98,13 +99,38 @@ def test_formulas_are_rendered(page):
 
 
 @pytest.mark.parametrize("page", ["scorecard"], indirect=True)
-def test_scorecard_has_a_row_and_a_verdict_per_claim(page):
-    rows = page.locator("table.scorecard tbody tr")
-    assert rows.count() == len(claims.ledger())
-    for row in rows.all():
-        claim_id = row.locator("code").first.inner_text()
-        unrun = row.locator(".verdict").inner_text() == "not run"
-        assert unrun == (claims.ledger()[claim_id].chapter is None)
+def test_scorecard_has_a_row_per_claim_and_says_which_were_not_run(page):
+    rows = page.locator("[data-verdicts]")
+    ids = rows.evaluate_all("all => all.map(row => row.id)")
+    assert sorted(ids) == sorted(f"claim-{claim_id}" for claim_id in claims.ledger())
+    for claim_id, entry in claims.ledger().items():
+        verdict = page.locator(f'[id="claim-{claim_id}"]').get_attribute("data-verdicts").split("|")[0]
+        assert (verdict == "not run") == (entry.chapter is None), claim_id
+
+
+@pytest.mark.parametrize("page", ["scorecard"], indirect=True)
+def test_first_questions_are_answered_on_the_first_screens(page):
+    answers = page.locator(".sc-answers > section")
+    assert answers.count() == 5
+    bottom = "all => Math.max(...all.map(answer => answer.getBoundingClientRect().bottom))"
+    assert answers.evaluate_all(bottom) <= 900
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert answers.evaluate_all(bottom) <= 2 * 844
+
+
+@pytest.mark.parametrize("page", CHAPTERS, indirect=True)
+def test_chapter_links_its_record_near_the_top(page):
+    line = page.locator("p.made")
+    assert line.count() == 1
+    assert line.bounding_box()["y"] < 900
+    assert "provenance.html#record-" in line.locator("a").first.get_attribute("href")
+
+
+@pytest.mark.parametrize("page", CHAPTERS, indirect=True)
+def test_table_of_claims_fits_its_column(page):
+    for table in page.locator("table.claims").all():
+        wide, room = table.evaluate("t => [t.scrollWidth, t.closest('.cell_output').clientWidth]")
+        assert wide <= room
 
 
 @pytest.mark.parametrize("page", PAGES, indirect=True)
@@ -123,4 +149,6 @@ def test_links_lead_somewhere(page, html):
         parts = urlsplit(target)
         if parts.scheme or not parts.path:
             continue
-        assert (here.parent / unquote(parts.path)).resolve().is_file(), target
+        file = (here.parent / unquote(parts.path)).resolve()
+        assert file.is_file(), target
+        assert not parts.fragment or f'id="{unquote(parts.fragment)}"' in file.read_text("utf-8"), target

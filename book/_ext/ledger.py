@@ -1,20 +1,22 @@
 """Numbers in the book's prose: read from the claims when the pages are built, never typed.
 
-Roles: {claim}`id` gives a claim's estimate, interval and n; {claim_n}`id` only its n; {verdict}`id` its
-verdict. Directives: `{scorecard}` draws the table of all claims, `{versions}` says what made them.
+Roles: {claim}`id` gives a claim's estimate, interval and n, as a link to the record of the run that
+made it; {claim_n}`id` only its n; {verdict}`id` its verdict; {paper}`id` the paper's own number;
+{setting}`module.NAME` a constant of an experiment, such as a strength or a gate.
 A claim that has not been run here is shown as published; one that exists in neither is `not run`.
 """
 
-import json
 import os
+from importlib import import_module
 from pathlib import Path
 
 from docutils import nodes
-from docutils.parsers.rst import Directive
 from sphinx.util.docutils import SphinxRole
 
 from emolib import claims, profiles, results
+from emolib.figures.scorecard import interval, number
 
+RECORDS = "book/provenance"
 PROFILE = os.environ.get("EMOLIB_PROFILE", "smollm2-135m-instruct")
 SCALE = os.environ.get("EMOLIB_SCALE", "standard")
 CORPUS = Path(os.environ["EMOLIB_CORPUS"]) if os.environ.get("EMOLIB_CORPUS") else None
@@ -39,8 +41,19 @@ def find(claim_id: str) -> claims.Claim:
     return claim if claim.verdict != "not run" else published()[claim_id]
 
 
+def record_uri(app, page: str, chapter: str) -> str:
+    """The address of a chapter's record, seen from a page."""
+    return f"{app.builder.get_relative_uri(page, RECORDS)}#record-{chapter}"
+
+
+def setting() -> str:
+    """The settings of `make` that give this book again."""
+    corpus = f" CORPUS={CORPUS}" if CORPUS else ""
+    return f"PROFILE={PROFILE} SCALE={SCALE}{corpus}"
+
+
 class Estimate(SphinxRole):
-    """{claim}`id`: estimate, interval and n."""
+    """{claim}`id`: estimate, interval and n; one click leads to the record."""
 
     def run(self):
         claim = find(self.text)
@@ -48,7 +61,38 @@ class Estimate(SphinxRole):
             return [nodes.Text("(not run)")], []
         n = f"n = {claim.n}".replace(" ", "\N{NO-BREAK SPACE}")
         text = f"{number(claim.estimate, claim.unit)} ({interval(claim.ci, claim.unit)}, {n})"
-        return [nodes.strong("", text, classes=["claim"])], []
+        link = nodes.reference("", "", nodes.strong("", text, classes=["claim"]), internal=True)
+        link["refuri"] = record_uri(self.env.app, self.env.docname, claim.chapter)
+        link["reftitle"] = how_made(claim)
+        return [link], []
+
+
+def how_made(claim: claims.Claim) -> str:
+    """What the number is, what it was held against, and where its record leads."""
+    null = f"; null: {claim.null.n} × {claim.null.kind}" if claim.null else ""
+    return (
+        f"How this number was made: {claims.ledger()[claim.id].measure}; "
+        f"95 % interval over {claim.n_of}{null}. Click for the record of the run."
+    )
+
+
+class Paper(SphinxRole):
+    """{paper}`id`: the paper's number, or what it says where it gives none."""
+
+    def run(self):
+        if self.text not in claims.ledger():
+            raise KeyError(f"no claim {self.text!r} in the ledger")
+        entry = claims.ledger()[self.text]
+        text = entry.paper_says if entry.paper is None else number(entry.paper, entry.unit)
+        return [nodes.Text(text.replace(" ", "\N{NO-BREAK SPACE}"))], []
+
+
+class Setting(SphinxRole):
+    """{setting}`module.NAME`: a choice that the code makes, such as a strength or a gate."""
+
+    def run(self):
+        module, name = self.text.rsplit(".", 1)
+        return [nodes.Text(str(getattr(import_module(f"emolib.experiments.{module}"), name)))], []
 
 
 class Count(SphinxRole):
@@ -65,137 +109,24 @@ class VerdictRole(SphinxRole):
         return [verdict(find(self.text).verdict)], []
 
 
-class Scorecard(Directive):
-    """The table of all claims: the paper, what was just computed, what is published."""
-
-    def run(self):
-        now, before = fresh(), published()
-        table = _table(["The paper says", "Here, just computed", "Published"], "scorecard")
-        for claim_id, claim in now.items():
-            shown = claim if claim.verdict != "not run" else before[claim_id]
-            paper = [
-                nodes.paragraph("", f"{claim.statement} ({claim.paper_says})"),
-                nodes.paragraph("", "", nodes.literal("", claim_id)),
-            ]
-            label = nodes.paragraph("", "", verdict(shown.verdict))
-            table[0][-1] += _row([paper, [label, *_measured(claim)], _measured(before[claim_id])])
-        return [table]
-
-
-class Rules(Directive):
-    """How each claim is measured and decided."""
-
-    def run(self):
-        items = nodes.definition_list()
-        for entry in claims.ledger().values():
-            text = (
-                f"{entry.measure[0].upper()}{entry.measure[1:]}; "
-                f"interval over {entry.n_of}; null: {entry.held_against}. "
-                f"{claims.explain(entry.rule, entry.paper).capitalize()}. "
-                f"Fixed before looking: {entry.fixed_before}."
-            )
-            items += nodes.definition_list_item(
-                "",
-                nodes.term("", "", nodes.literal("", entry.id), nodes.Text(f" (paper {entry.section})")),
-                nodes.definition("", nodes.paragraph("", text)),
-            )
-        return [items]
-
-
-class Versions(Directive):
-    """What made the results that this book shows."""
-
-    def run(self):
-        folder = results.run_folder(profiles.load(PROFILE).name, SCALE, CORPUS)
-        paths = sorted(folder.glob("*/provenance.json"))
-        paths += sorted((results.results_dir() / PROFILE).glob("provenance.json"))[: 0 if paths else 1]
-        if not paths:
-            return [nodes.paragraph("", "Nothing has been run.")]
-        record = json.loads(paths[0].read_text(encoding="utf-8"))
-        record = next(iter(record["chapters"].values())) if "chapters" in record else record
-        versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
-        settings = (f"{name} {record[name]}" for name in ("scale", "seed", "layer"))
-        machine = record["machine"]
-        lines = {
-            "profile": f"{record['profile']}, {', '.join(settings)}",
-            "model": f"fingerprint {record['fingerprint']}, {record['dtype']} on {record['device']}",
-            "corpus": f"hash {record['corpus']}, {_foreign(record['texts'])}",
-            "code": record["commit"] or "not from git",
-            "versions": f"Python {record['python']}, {versions}",
-            "machine": f"{machine['system']}, {machine['processor']}, {machine['cores']} cores",
-        }
-        table = _table(["", ""], "versions")
-        for name, text in lines.items():
-            table[0][-1] += _row([[nodes.paragraph("", name)], [nodes.paragraph("", text)]])
-        return [table]
-
-
-def _foreign(texts: dict) -> str:
-    """Which sets are not the project's own."""
-    foreign = [name for name, source in texts.items() if not source["own"]]
-    return f"not the project's own: {', '.join(foreign)}" if foreign else "all sets the project's own"
-
-
-def number(value: float, unit: str) -> str:
-    """An estimate as prose shows it."""
-    if unit == "share":
-        return f"{100 * value:.0f} %"
-    return f"{value:.2f}".replace("-", "\N{MINUS SIGN}") + (" sd" if unit == "z" else "")
-
-
-def interval(bounds: tuple[float, float], unit: str) -> str:
-    """An interval as prose shows it."""
-    low, high = (number(bound, unit).removesuffix(" sd").removesuffix(" %") for bound in bounds)
-    return f"{low} … {high}".replace(" ", "\N{NO-BREAK SPACE}") + (
-        "\N{NO-BREAK SPACE}%" if unit == "share" else ""
-    )
-
-
 def verdict(text: str) -> nodes.inline:
     """A verdict as a coloured label."""
     return nodes.inline("", text, classes=["verdict", "verdict-" + text.replace(" ", "-")])
 
 
-def _measured(claim: claims.Claim) -> list[nodes.Node]:
-    if claim.estimate is None:
-        return [nodes.paragraph("", "not run")]
-    return [
-        nodes.paragraph("", "", nodes.strong("", number(claim.estimate, claim.unit))),
-        nodes.paragraph("", f"{interval(claim.ci, claim.unit)}"),
-        nodes.paragraph("", f"n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{claim.n}"),
-        nodes.paragraph("", "null " + interval((claim.null.low, claim.null.high), claim.unit)),
-    ]
-
-
-def _table(head: list[str], name: str) -> nodes.table:
-    table = nodes.table(classes=[name])
-    group = nodes.tgroup(cols=len(head))
-    group += [nodes.colspec(colwidth=1) for _ in head]
-    if any(head):
-        group += nodes.thead("", _row([[nodes.paragraph("", text)] for text in head]))
-    group += nodes.tbody()
-    table += group
-    return table
-
-
-def _row(cells: list[list[nodes.Node]]) -> nodes.row:
-    return nodes.row("", *(nodes.entry("", *cell) for cell in cells))
-
-
 def setup(app):
-    """Register the roles and directives; pages are read anew each time, since the numbers may differ."""
+    """Register the roles; pages are read anew each time, since the numbers may differ."""
     app.add_role("claim", Estimate())
     app.add_role("claim_n", Count())
     app.add_role("verdict", VerdictRole())
-    app.add_directive("scorecard", Scorecard)
-    app.add_directive("rules", Rules)
-    app.add_directive("versions", Versions)
+    app.add_role("paper", Paper())
+    app.add_role("setting", Setting())
     app.connect("env-get-outdated", lambda app, env, added, changed, removed: _with_numbers(app, env))
     return {"parallel_read_safe": True, "version": "1"}
 
 
 def _with_numbers(app, env) -> list[str]:
-    words = ("{claim", "{verdict", "{scorecard", "{versions", "{rules")
+    words = ("{claim", "{verdict", "{paper", "{setting", "{scorecard", "{records")
     return [
         name
         for name in env.found_docs

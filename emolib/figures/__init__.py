@@ -30,11 +30,13 @@ from emolib.figures.preferences import (
     whose_tokens,
     without_lexical,
 )
+from emolib.figures.scorecard import claims_table
 from emolib.figures.severity import choice_map, paper_way, severity_curves, slopes_by_paraphrase
 from emolib.figures.texts import found_without_a_model, reliability
 
 __all__ = [
     "choice_map",
+    "claims_table",
     "cluster_overlap",
     "components",
     "components_against_ratings",
