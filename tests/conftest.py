@@ -99,6 +99,11 @@ def save_profile(folder: Path, seed: int = 0) -> str:
     return str(path)
 
 
+def content(folder: Path) -> dict[Path, bytes]:
+    """Every file below a folder, byte by byte."""
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 @pytest.fixture(params=list(ARCHITECTURES))
 def any_subject(request) -> subject.Subject:
     return make_subject(request.param)

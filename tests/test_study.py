@@ -4,9 +4,9 @@ import json
 
 import numpy as np
 import pytest
-from conftest import save_profile
+from conftest import content, save_profile
 
-from emolib import activations, claims, study
+from emolib import activations, claims, results, study, verification
 from emolib.errors import EmolibError
 
 
@@ -33,14 +33,32 @@ def test_study_runs_and_a_second_one_reads_nothing_again(profile, monkeypatch):
     assert again.geometry().claims == found[0].claims
 
 
-def test_same_seed_gives_the_same_numbers(profile, tmp_path, monkeypatch):
-    once = study.open(profile, "smoke", device="cpu").geometry()
-    monkeypatch.setenv("EMOLIB_CACHE", str(tmp_path / "elsewhere"))
-    monkeypatch.setenv("EMOLIB_RUNS", str(tmp_path / "elsewhere"))
-    assert study.open(profile, "smoke", device="cpu").geometry().claims == once.claims
+def test_run_again_from_scratch_reads_anew_and_gives_the_same_numbers(profile, tmp_path, monkeypatch):
+    first = study.open(profile, "smoke", device="cpu")
+    once = first.geometry()
+    before, kept = results.read_run(first.folder), content(tmp_path)
+    place, batches, read = tmp_path / "place", [], activations._read_batch
+    monkeypatch.setattr(activations, "_read_batch", lambda *args: batches.append(1) or read(*args))
+    again = study.run_again(before, profile, "smoke", "cpu", place)
+    assert batches
+    assert again.folder.is_relative_to(place)
+    found = verification.compare(before, again)
+    assert list(found.claims.claim) == [claim.id for claim in once.claims]
+    assert (found.claims.difference == 0).all()
+    assert found.tables == ["geometry: 6 of 6 tables identical"]
+    assert {path: data for path, data in content(tmp_path).items() if place not in path.parents} == kept
     other = study.open(profile, "smoke", seed=1, device="cpu").geometry()
     assert other.claims[0].estimate == once.claims[0].estimate
     assert other.claims[0].ci != once.claims[0].ci
+
+
+def test_run_again_with_another_model_is_refused_before_anything_is_read(profile, tmp_path):
+    first = study.open(profile, "smoke", device="cpu")
+    record = {"fingerprint": "f", "dtype": "float32", "seed": 0, "chosen_layer": None}
+    before = results.Results(first.folder, {"geometry": record}, [])
+    with pytest.raises(EmolibError, match=f"the model has fingerprint {first.subject.fingerprint}"):
+        study.run_again(before, profile, "smoke", "cpu", tmp_path / "place")
+    assert not (tmp_path / "place" / "runs").exists()
 
 
 def test_other_texts_keep_to_their_own_folder_and_are_named(profile, tmp_path):

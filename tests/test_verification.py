@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import save_profile
+from conftest import content
 from test_claims import evidence
 from typer.testing import CliRunner
 
-from emolib import activations, claims, cli, files, results, study, verification
+from emolib import claims, cli, files, results, study, verification
 from emolib.errors import EmolibError
 from emolib.results import Outcome
 
@@ -87,10 +87,6 @@ def verify(*arguments):
 def marked(said):
     """The claims whose line says no."""
     return [line.split()[1] for line in said.splitlines() if "│" in line and "no:" in line]
-
-
-def content(folder):
-    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def n_tested():
@@ -278,31 +274,6 @@ def test_folder_that_is_not_there_or_holds_nothing(published, tmp_path):
     said, status = verify("--against", tmp_path)
     assert status == 1
     assert said.startswith("nothing was run in")
-
-
-def test_rerun_from_scratch_reads_anew_and_gives_the_same_bytes(tmp_path, monkeypatch):
-    profile = save_profile(tmp_path)
-    first = study.open(profile, "smoke", seed=3, device="cpu")
-    first.geometry()
-    first.severity()
-    before = results.read_run(first.folder)
-    kept = content(tmp_path)
-    batches, read = [], activations._read_batch
-    monkeypatch.setattr(activations, "_read_batch", lambda *args: batches.append(1) or read(*args))
-    place = tmp_path / "place"
-    again = study.run_again(before, profile, "smoke", "cpu", place)
-    assert batches
-    assert again.folder.is_relative_to(place)
-    assert set(again.chapters) == {"geometry", "severity"}
-    found = verification.compare(before, again)
-    assert len(found.claims) == sum(e.chapter in again.chapters for e in claims.ledger().values())
-    assert found.agrees
-    assert (found.claims.difference == 0).all()
-    assert all("differ" not in line for line in found.tables)
-    assert {path: data for path, data in content(tmp_path).items() if place not in path.parents} == kept
-    other = save_profile(tmp_path / "other", seed=1)
-    with pytest.raises(EmolibError, match="the model has fingerprint"):
-        study.run_again(before, other, "smoke", "cpu", tmp_path / "elsewhere")
 
 
 def test_every_chapter_has_an_experiment_a_method_and_a_notebook():
