@@ -17,13 +17,25 @@ import joblib
 import numpy as np
 import pandas as pd
 
-from emolib import activations, claims, interviews, paper, profiles, results, stats, subject, vectors
+from emolib import (
+    activations,
+    claims,
+    interviews,
+    mistakes,
+    paper,
+    profiles,
+    results,
+    stats,
+    subject,
+    vectors,
+)
 from emolib.activations import FROM_TOKEN_50, MESSAGES, REPLY_START, Where
 from emolib.chat import Prompt, transcript
 from emolib.corpus import Corpus
 from emolib.corpus.sets import SETS
 from emolib.errors import EmolibError
 from emolib.experiments import (
+    artefacts,
     extraction,
     geometry,
     preference_steering,
@@ -31,6 +43,7 @@ from emolib.experiments import (
     severity,
     texts,
 )
+from emolib.experiments.artefacts import Misread
 from emolib.experiments.preference_steering import Steered
 from emolib.experiments.preferences import Answers
 from emolib.experiments.texts import Readings
@@ -43,6 +56,12 @@ SEVERITY_POSITIONS = {
     "user's message": Where(spans=("last_user",)),
     "end of the message": Where(spans=("last_user",), last=True),
     severity.PAPER_POSITION: REPLY_START,
+}
+# Where else in a chat the length of the stream could be measured.
+TEMPLATE_PLACES = {
+    "user's message": Where(spans=("last_user",)),
+    "template before the reply": Where(spans=("generation_prompt",)),
+    "last token before the reply": REPLY_START,
 }
 # Both sides of a chat, each by itself.
 SIDES = {side: Where(spans=(side,)) for side in ("user", "assistant")}
@@ -239,6 +258,71 @@ class Study:
             valid=bool(gate["disposition"]),
         )
 
+    def artefacts(self) -> Outcome:
+        """Six known mistakes made on purpose, each beside the same number done right."""
+        main, _ = self.answers
+        return self._result(
+            artefacts,
+            misread=self.misread,
+            disposition=main.disposition,
+            items=self.item_states[: len(main.items)],
+            scenarios=self.scenario_states,
+            scenario_emotions=[each.emotion for each in self.corpus.read("implicit scenarios")],
+            stories=self.story_states,
+            emotions=[story.emotion for story in self.stories],
+            neutral=self.neutral_states,
+            pairs=self.preference_steering()["pairs"],
+            severity=self.severity_states,
+            design=self.severity_design,
+            vectors=self.vectors,
+            layer=self.layer,
+            middle_layer=self.middle_layer,
+        )
+
+    @cached_property
+    def scenario_chats(self) -> list[Prompt]:
+        """Every implicit scenario as a chat, up to where the reply begins."""
+        return [self.subject.chat([("user", each.text)]) for each in self.corpus.read("implicit scenarios")]
+
+    @cached_property
+    def scenario_states(self) -> np.ndarray:
+        """States of every implicit scenario just before the reply, (n_scenarios, n_layers, width)."""
+        return self._read("implicit scenarios", self.scenario_chats, {"": REPLY_START})[""]
+
+    @cached_property
+    def misread(self) -> Misread:
+        """What the chapter on known artefacts reads wrongly, on purpose."""
+        stories = [Prompt(story.text) for story in self.stories]
+        frames = interviews.disposition_prompts(self.subject, self.activities["main"])
+        opened, share = mistakes.openings(self.subject, stories, self.layer, FROM_TOKEN_50)
+        one_topic = [Prompt(story.text) for story in self.stories if story.topic == self.stories[0].topic]
+        return Misread(
+            answers={
+                side: np.stack(
+                    [mistakes.answers_at_mask_sum(self.subject, p, interviews.WORDS, side) for p in frames]
+                )
+                for side in mistakes.SIDES
+            },
+            scenarios={
+                side: mistakes.states_at_mask_sum(self.subject, self.scenario_chats, self._layers, side)
+                for side in mistakes.SIDES
+            },
+            openings=opened,
+            opening_share=share,
+            squares={
+                **mistakes.mean_squares(
+                    self.subject,
+                    one_topic,
+                    self._layers,
+                    {artefacts.CONTENT: FROM_TOKEN_50},
+                    "first story token",
+                ),
+                **mistakes.mean_squares(
+                    self.subject, self.scenario_chats, self._layers, TEMPLATE_PLACES, "first template token"
+                ),
+            },
+        )
+
     @cached_property
     def middle_layer(self) -> int:
         """Where preferences are read and steered: the layer asked for, or the block before the middle."""
@@ -311,7 +395,7 @@ class Study:
     def prepare(self) -> None:
         """Do all the reading that the chapters need, with progress in the terminal."""
         _ = self.layer, self.vectors, self.severity_states, self.speaker_states, self.hidden_states
-        _ = self.steered
+        _ = self.steered, self.scenario_states, self.misread
 
     @cached_property
     def speaker_dialogues(self) -> tuple:

@@ -1,5 +1,14 @@
 """Figures: a tidy table and an Axes in, the Axes out; one look for the whole book."""
 
+from emolib.figures.artefacts import (
+    contrasts,
+    curves_that_pass,
+    decompositions,
+    misread_scores,
+    norms_by_place,
+    scenario_accuracy,
+    scenario_winners,
+)
 from emolib.figures.extraction import held_out_accuracy, passage_curves, passage_html, vector_norms
 from emolib.figures.geometry import (
     cluster_overlap,
@@ -31,8 +40,11 @@ __all__ = [
     "cluster_overlap",
     "components",
     "components_against_ratings",
+    "contrasts",
     "correlation_by_layer",
     "cosine_map",
+    "curves_that_pass",
+    "decompositions",
     "dose_response",
     "effect_against_probe",
     "effects_by_layer",
@@ -41,6 +53,8 @@ __all__ = [
     "instrument_scores",
     "layer_similarity_map",
     "lexical_parts",
+    "misread_scores",
+    "norms_by_place",
     "paper_way",
     "passage_curves",
     "passage_html",
@@ -49,6 +63,8 @@ __all__ = [
     "probe_correlations",
     "quality_by_stories",
     "reliability",
+    "scenario_accuracy",
+    "scenario_winners",
     "severity_curves",
     "slopes_by_paraphrase",
     "subplots",
