@@ -63,6 +63,8 @@ TEMPLATE_PLACES = {
     "template before the reply": Where(spans=("generation_prompt",)),
     "last token before the reply": REPLY_START,
 }
+# Of these the length by place is measured: a few thousand tokens are plenty.
+EVERY_NTH_STORY = 40
 # Both sides of a chat, each by itself.
 SIDES = {side: Where(spans=(side,)) for side in ("user", "assistant")}
 _VECTOR_SETS = ("emotions.jsonl", "stories/*.jsonl", "neutral.jsonl")
@@ -295,7 +297,6 @@ class Study:
         stories = [Prompt(story.text) for story in self.stories]
         frames = interviews.disposition_prompts(self.subject, self.activities["main"])
         opened, share = mistakes.openings(self.subject, stories, self.layer, FROM_TOKEN_50)
-        one_topic = [Prompt(story.text) for story in self.stories if story.topic == self.stories[0].topic]
         return Misread(
             answers={
                 side: np.stack(
@@ -312,7 +313,7 @@ class Study:
             squares={
                 **mistakes.mean_squares(
                     self.subject,
-                    one_topic,
+                    stories[::EVERY_NTH_STORY],
                     self._layers,
                     {artefacts.CONTENT: FROM_TOKEN_50},
                     "first story token",
