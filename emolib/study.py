@@ -25,6 +25,7 @@ from emolib import (
     claims,
     interviews,
     machine,
+    mistakes,
     paper,
     profiles,
     results,
@@ -39,6 +40,7 @@ from emolib.corpus import Corpus
 from emolib.corpus.sets import SETS
 from emolib.errors import EmolibError
 from emolib.experiments import (
+    artefacts,
     calibration,
     extraction,
     geometry,
@@ -47,6 +49,7 @@ from emolib.experiments import (
     severity,
     texts,
 )
+from emolib.experiments.artefacts import Misread
 from emolib.experiments.preference_steering import Steered
 from emolib.experiments.preferences import Answers
 from emolib.experiments.texts import Readings
@@ -62,6 +65,14 @@ SEVERITY_POSITIONS = {
     "end of the message": Where(spans=("last_user",), last=True),
     severity.PAPER_POSITION: REPLY_START,
 }
+# Where else in a chat the length of the stream could be measured.
+TEMPLATE_PLACES = {
+    "user's message": Where(spans=("last_user",)),
+    "template before the reply": Where(spans=("generation_prompt",)),
+    "last token before the reply": REPLY_START,
+}
+# Of these the length by place is measured: a few thousand tokens are plenty.
+EVERY_NTH_STORY = 40
 # Both sides of a chat, each by itself.
 SIDES = {side: Where(spans=(side,)) for side in ("user", "assistant")}
 _VECTOR_SETS = ("emotions.jsonl", "stories/*.jsonl", "neutral.jsonl")
@@ -74,6 +85,7 @@ CHAPTERS = (
     "preferences",
     "preference_steering",
     "calibration",
+    "artefacts",
 )
 _SHARED_CODE = (claims, paper, stats, vectors)
 # An experiment whose outcome depends on the code of others.
@@ -308,6 +320,71 @@ class Study:
             item_layer=self.middle_layer,
         )
 
+    def artefacts(self) -> Outcome:
+        """Six known mistakes made on purpose, each beside the same number done right."""
+        main, _ = self.answers
+        pairs = self.preference_steering()["pairs"]
+        return self._result(
+            artefacts,
+            misread=self.misread,
+            disposition=main.disposition,
+            items=self.item_states[: len(main.items)],
+            scenarios=self.scenario_states,
+            scenario_emotions=[each.emotion for each in self.corpus.read("implicit scenarios")],
+            stories=self.story_states,
+            emotions=[story.emotion for story in self.stories],
+            neutral=self.neutral_states,
+            pairs=pairs[pairs.frame == preference_steering.CONTROL_FRAME],
+            severity=self.severity_states,
+            design=self.severity_design,
+            vectors=self.vectors,
+            layer=self.layer,
+            middle_layer=self.middle_layer,
+        )
+
+    @cached_property
+    def scenario_chats(self) -> list[Prompt]:
+        """Every implicit scenario as a chat, up to where the reply begins."""
+        return [self.subject.chat([("user", each.text)]) for each in self.corpus.read("implicit scenarios")]
+
+    @cached_property
+    def scenario_states(self) -> np.ndarray:
+        """States of every implicit scenario just before the reply, (n_scenarios, n_layers, width)."""
+        return self._read("implicit scenarios", self.scenario_chats, {"": REPLY_START})[""]
+
+    @cached_property
+    def misread(self) -> Misread:
+        """What the chapter on known artefacts reads wrongly, on purpose."""
+        stories = [Prompt(story.text) for story in self.stories]
+        frames = interviews.disposition_prompts(self.subject, self.activities["main"])
+        opened, share = mistakes.openings(self.subject, stories, self.layer, FROM_TOKEN_50)
+        return Misread(
+            answers={
+                side: np.stack(
+                    [mistakes.answers_at_mask_sum(self.subject, p, interviews.WORDS, side) for p in frames]
+                )
+                for side in mistakes.SIDES
+            },
+            scenarios={
+                side: mistakes.states_at_mask_sum(self.subject, self.scenario_chats, self._layers, side)
+                for side in mistakes.SIDES
+            },
+            openings=opened,
+            opening_share=share,
+            squares={
+                **mistakes.mean_squares(
+                    self.subject,
+                    stories[::EVERY_NTH_STORY],
+                    self._layers,
+                    {artefacts.CONTENT: FROM_TOKEN_50},
+                    "first story token",
+                ),
+                **mistakes.mean_squares(
+                    self.subject, self.scenario_chats, self._layers, TEMPLATE_PLACES, "first template token"
+                ),
+            },
+        )
+
     @cached_property
     def middle_layer(self) -> int:
         """Where preferences are read and steered: the layer asked for, or the block before the middle."""
@@ -380,7 +457,7 @@ class Study:
     def prepare(self) -> None:
         """Do all the reading that the chapters need, with progress in the terminal."""
         _ = self.layer, self.vectors, self.severity_states, self.speaker_states, self.hidden_states
-        _ = self.steered
+        _ = self.steered, self.scenario_states, self.misread
 
     @cached_property
     def speaker_dialogues(self) -> tuple:

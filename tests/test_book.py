@@ -23,6 +23,7 @@ PAGES = [
     "chapters/04_preferences_probe",
     "chapters/05_preferences_steering",
     "chapters/91_calibration",
+    "chapters/92_known_artefacts",
     "scorecard",
     "provenance",
     "rerun",

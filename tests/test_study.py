@@ -19,6 +19,7 @@ def profile(tmp_path):
 def test_study_runs_and_a_second_one_reads_nothing_again(profile, monkeypatch):
     first = study.open(profile, "smoke", device="cpu")
     found = [first.geometry(), first.severity(), first.preferences(), first.preference_steering()]
+    found.append(first.artefacts())
     assert {c.id for outcome in found for c in outcome.claims} == {
         entry.id for entry in claims.ledger().values() if entry.chapter
     }

@@ -1,5 +1,14 @@
 """Figures: a tidy table and an Axes in, the Axes out; one look for the whole book."""
 
+from emolib.figures.artefacts import (
+    contrasts,
+    curves_that_pass,
+    decompositions,
+    misread_scores,
+    norms_by_place,
+    scenario_accuracy,
+    scenario_winners,
+)
 from emolib.figures.calibration import (
     confounds_and_remedies,
     false_find_rates,
@@ -41,8 +50,11 @@ __all__ = [
     "components",
     "components_against_ratings",
     "confounds_and_remedies",
+    "contrasts",
     "correlation_by_layer",
     "cosine_map",
+    "curves_that_pass",
+    "decompositions",
     "dose_response",
     "effect_against_probe",
     "effects_by_layer",
@@ -53,6 +65,8 @@ __all__ = [
     "interval_coverage",
     "layer_similarity_map",
     "lexical_parts",
+    "misread_scores",
+    "norms_by_place",
     "paper_way",
     "passage_curves",
     "passage_html",
@@ -63,6 +77,8 @@ __all__ = [
     "quality_by_stories",
     "recovery_curves",
     "reliability",
+    "scenario_accuracy",
+    "scenario_winners",
     "severity_curves",
     "slopes_by_paraphrase",
     "subplots",
