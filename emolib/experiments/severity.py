@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from emolib import stats
-from emolib.claims import Control, Evidence, held_against, judge
+from emolib.claims import Claim, Control, Evidence, held_against, judge
 from emolib.corpus.schema.prompts import SeverityFamily, SeverityPrompt
 from emolib.experiments import central_layers
 from emolib.profiles import Scale
@@ -72,20 +72,16 @@ def run(
     (see `prompts`); `expected` gives the sign per emotion; `layer` is where the paper's own way is read.
     """
     rngs = iter(np.random.default_rng(seed).spawn(4))
-    directions = {
-        at: stats.random_directions(vectors.at(at), scale.n_null, rng)
-        for at, rng in zip(vectors.layers, next(rngs).spawn(len(vectors.layers)), strict=True)
-    }
+    directions = random_directions(vectors, scale, next(rngs))
     choices = _score_choices(readings, design, expected, vectors, directions)
-    best = choices.iloc[0]
-    choice = Choice(best.wording, best.position, int(best.layer))
+    choice = best_choice(choices)
 
-    chosen = _Slopes(readings, design, vectors, directions, choice, "choose")
-    judged = _Slopes(readings, design, vectors, directions, choice, "judge")
+    chosen = Slopes(readings, design, vectors, directions, choice, "choose")
+    judged = Slopes(readings, design, vectors, directions, choice, "judge")
     moving = _most_moving(chosen, vectors.names)
     rng = next(rngs)
-    claims = [_claim(name, judged, vectors, scale, rng) for name in expected]
-    raw_judged = _Slopes(readings, design, raw, directions, choice, "judge")
+    claims = [claim(name, judged, vectors, scale, rng) for name in expected]
+    raw_judged = Slopes(readings, design, raw, directions, choice, "judge")
     tables = {
         "choices": choices,
         "slopes": _slope_table(judged, vectors.names),
@@ -99,7 +95,23 @@ def run(
     return Outcome(tables, claims)
 
 
-class _Slopes:
+def random_directions(
+    vectors: EmotionVectors, scale: Scale, rng: np.random.Generator
+) -> dict[int, np.ndarray]:
+    """The null of every layer: directions in the span of its vectors, (n, width) each."""
+    return {
+        at: stats.random_directions(vectors.at(at), scale.n_null, each)
+        for at, each in zip(vectors.layers, rng.spawn(len(vectors.layers)), strict=True)
+    }
+
+
+def best_choice(choices: pd.DataFrame) -> Choice:
+    """The choice with the highest score, from the table `choices`."""
+    best = choices.iloc[0]
+    return Choice(best.wording, best.position, int(best.layer))
+
+
+class Slopes:
     """Slopes over log2 amount of one part of the paraphrases, in the null's standard deviations.
 
     `family` and `control` are (n_paraphrases, n_emotions); `null` is (n_directions,), the mean over
@@ -143,7 +155,7 @@ def _score_choices(readings, design, expected, vectors, directions) -> pd.DataFr
         for position in readings:
             for layer in central_layers(vectors.layers):
                 choice = Choice(wording, position, layer)
-                slopes = _Slopes(readings, design, vectors, directions, choice, "choose")
+                slopes = Slopes(readings, design, vectors, directions, choice, "choose")
                 over = (slopes.family - slopes.control).mean(axis=0)[members]
                 spread = (slopes.null - slopes.control_null).std(ddof=1)
                 rows.append(
@@ -157,14 +169,17 @@ def _score_choices(readings, design, expected, vectors, directions) -> pd.DataFr
     return pd.DataFrame(rows).sort_values("score", ascending=False, ignore_index=True)
 
 
-def _most_moving(chosen: _Slopes, names: tuple[str, ...]) -> list[str]:
+def _most_moving(chosen: Slopes, names: tuple[str, ...]) -> list[str]:
     """The emotions that exceed their control most, up or down, on the choosing paraphrases."""
     over = np.abs((chosen.family - chosen.control).mean(axis=0))
     ranked = [names[i] for i in np.argsort(-over) if names[i] not in SHOWN]
     return ranked[:N_MOST_MOVING]
 
 
-def _claim(name: str, judged: _Slopes, vectors: EmotionVectors, scale: Scale, rng):
+def claim(
+    name: str, judged: Slopes, vectors: EmotionVectors, scale: Scale, rng: np.random.Generator
+) -> Claim:
+    """One vector's claim from its slopes on the judging paraphrases."""
     i = vectors.index(name)
     family, control = judged.family[:, i], judged.control[:, i]
     estimate = float(family.mean())
@@ -185,7 +200,7 @@ def _claim(name: str, judged: _Slopes, vectors: EmotionVectors, scale: Scale, rn
     )
 
 
-def _slope_table(judged: _Slopes, names: tuple[str, ...]) -> pd.DataFrame:
+def _slope_table(judged: Slopes, names: tuple[str, ...]) -> pd.DataFrame:
     """Mean slope of every emotion on the judging paraphrases, family beside control."""
     family, control = judged.family.mean(axis=0), judged.control.mean(axis=0)
     return pd.DataFrame(
@@ -199,7 +214,7 @@ def _slope_table(judged: _Slopes, names: tuple[str, ...]) -> pd.DataFrame:
     ).sort_values("over_control", ascending=False, ignore_index=True)
 
 
-def _by_paraphrase(judged: _Slopes, names: tuple[str, ...], shown: list[str]) -> pd.DataFrame:
+def _by_paraphrase(judged: Slopes, names: tuple[str, ...], shown: list[str]) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {"emotion": name, "family": family, "paraphrase": number + 1, "slope": slope}

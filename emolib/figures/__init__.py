@@ -24,6 +24,13 @@ from emolib.figures.preferences import (
     without_lexical,
 )
 from emolib.figures.severity import choice_map, paper_way, severity_curves, slopes_by_paraphrase
+from emolib.figures.stability import (
+    headline_variations,
+    left_out,
+    vector_reliability,
+    vector_reliability_by_layer,
+    verdicts_stay,
+)
 from emolib.figures.texts import found_without_a_model, reliability
 
 __all__ = [
@@ -37,9 +44,11 @@ __all__ = [
     "effect_against_probe",
     "effects_by_layer",
     "found_without_a_model",
+    "headline_variations",
     "held_out_accuracy",
     "instrument_scores",
     "layer_similarity_map",
+    "left_out",
     "lexical_parts",
     "paper_way",
     "passage_curves",
@@ -54,6 +63,9 @@ __all__ = [
     "subplots",
     "use",
     "vector_norms",
+    "vector_reliability",
+    "vector_reliability_by_layer",
+    "verdicts_stay",
     "whose_tokens",
     "without_lexical",
 ]
