@@ -34,7 +34,8 @@ def headline_variations(table: pd.DataFrame, summary: pd.DataFrame, claim: str, 
     if np.isfinite(headline.paper):
         ax.axvline(headline.paper, **PAPER_LINE)
     # Draws of one kind are spread over its row, in their order.
-    place = rows.groupby("kind").cumcount() / rows.groupby("kind").kind.transform("size")
+    same_kind = rows.groupby("kind").kind
+    place = (same_kind.cumcount() + 0.5) / same_kind.transform("size")
     at = rows.kind.map(kinds.index) - 0.3 + 0.6 * place
     ax.scatter(rows.estimate, at, s=7, c=np.where(rows.stays, BLUE, RED), alpha=0.6, linewidths=0)
     ax.set_yticks(range(len(kinds)), kinds)
@@ -104,11 +105,12 @@ def vector_reliability(reliability: pd.DataFrame, layer: int, ax):
         linewidth=0,
         label="two different emotions, 95 %",
     )
-    edges = np.histogram_bin_edges([*rows.half_cosine, *rows.reliability], bins=40)
-    ax.hist(rows.half_cosine, edges, color=RED, alpha=0.6, label="two halves")
-    ax.hist(rows.reliability, edges, color=BLUE, alpha=0.6, label="stepped up to all topics")
+    edges = np.histogram_bin_edges([*rows.half_cosine, *rows.reliability], bins=24)
+    ax.hist(rows.half_cosine, edges, color=RED, alpha=0.6, linewidth=0, label="two halves")
+    ax.hist(rows.reliability, edges, color=BLUE, alpha=0.6, linewidth=0, label="stepped up to all topics")
     ax.set(xlabel="cosine", ylabel="emotions", title=f"layer {layer}")
-    ax.legend(fontsize="small", loc="upper left")
+    ax.margins(y=0.45)
+    ax.legend(fontsize="small", loc="upper left", frameon=True, framealpha=1)
     return ax
 
 
