@@ -177,6 +177,21 @@ def judge(evidence: Evidence) -> Claim:
     )
 
 
+def verdict_of(claim: Claim, estimate: float) -> Verdict:
+    """The verdict that another estimate of a judged claim gets, beside the claim's own null.
+
+    Only for rules that look at nothing but estimate and null. Raises EmolibError for others: they
+    need evidence of their own, see `judge`.
+    """
+    entry = ledger()[claim.id]
+    if entry.rule.kind != "share_of_paper":
+        raise EmolibError(f"the rule of {claim.id!r} needs more than an estimate; judge new evidence instead")
+    if claim.null is None or claim.verdict == "instrument not valid":
+        return claim.verdict
+    evidence = Evidence(id=claim.id, estimate=estimate, ci=claim.ci, n=claim.n, null=claim.null)
+    return _verdict(entry, evidence)
+
+
 def complete(claims: Iterable[Claim]) -> list[Claim]:
     """One claim per ledger entry, in its order; those without evidence are `not run`.
 

@@ -34,7 +34,7 @@ from emolib import (
     subject,
     vectors,
 )
-from emolib.activations import FROM_TOKEN_50, MESSAGES, REPLY_START, Where
+from emolib.activations import EVERY_TOKEN, FROM_TOKEN_50, MESSAGES, REPLY_START, Where
 from emolib.chat import Prompt, transcript
 from emolib.corpus import Corpus
 from emolib.corpus.sets import SETS
@@ -42,11 +42,13 @@ from emolib.errors import EmolibError
 from emolib.experiments import (
     artefacts,
     calibration,
+    central_layers,
     extraction,
     geometry,
     preference_steering,
     preferences,
     severity,
+    stability,
     texts,
 )
 from emolib.experiments.artefacts import Misread
@@ -73,6 +75,8 @@ TEMPLATE_PLACES = {
 }
 # Of these the length by place is measured: a few thousand tokens are plenty.
 EVERY_NTH_STORY = 40
+# Where else a story could be read than from its 50th token on.
+ELSEWHERE = {"mean of all tokens": EVERY_TOKEN, "last token": Where(last=True)}
 # Both sides of a chat, each by itself.
 SIDES = {side: Where(spans=(side,)) for side in ("user", "assistant")}
 _VECTOR_SETS = ("emotions.jsonl", "stories/*.jsonl", "neutral.jsonl")
@@ -84,12 +88,17 @@ CHAPTERS = (
     "severity",
     "preferences",
     "preference_steering",
+    "stability",
     "calibration",
     "artefacts",
 )
 _SHARED_CODE = (claims, paper, stats, vectors)
 # An experiment whose outcome depends on the code of others.
-_BUILT_ON = {calibration: (simulation, geometry, preferences, severity)}
+_BUILT_ON = {
+    stability: (geometry, preferences, severity),
+    calibration: (simulation, geometry, preferences, severity),
+    artefacts: (geometry, preferences),
+}
 
 
 def open(
@@ -177,6 +186,19 @@ class Study:
     def story_states(self) -> np.ndarray:
         """Mean residual stream of every story from its 50th token on, (n_stories, n_layers, width)."""
         return self._read("stories", [Prompt(story.text) for story in self.stories], {"": FROM_TOKEN_50})[""]
+
+    @cached_property
+    def stories_elsewhere(self) -> dict[str, np.ndarray]:
+        """The stories read in other places, at `stability_layers` only, (n_stories, n_layers, width)."""
+        prompts = [Prompt(story.text) for story in self.stories]
+        return activations.read_many(
+            self.subject, prompts, self.stability_layers, ELSEWHERE, "stories read elsewhere", keep=True
+        )
+
+    @cached_property
+    def stability_layers(self) -> list[int]:
+        """The layers at which headlines are computed again: the central ones and those of the chapters."""
+        return sorted({*central_layers(tuple(self._layers)), self.layer, self.middle_layer})
 
     @cached_property
     def neutral_states(self) -> np.ndarray:
@@ -342,6 +364,31 @@ class Study:
             middle_layer=self.middle_layer,
         )
 
+    def stability(self) -> Outcome:
+        """Whether the headline numbers of the other chapters stand when what should not matter changes."""
+        found = self.geometry(), self.severity(), self.preferences()
+        main, _ = self.answers
+        return self._result(
+            stability,
+            stories=self.story_states,
+            labels=pd.DataFrame(
+                [(s.emotion, s.topic, s.person, s.tense) for s in self.stories],
+                columns=["emotion", "topic", "person", "tense"],
+            ),
+            elsewhere=self.stories_elsewhere,
+            neutral=self.neutral_states,
+            readings=self.severity_states,
+            design=self.severity_design,
+            choice=severity.best_choice(found[1]["choices"]),
+            items=self.item_states[: len(main.items)],
+            scores=preferences.disposition_scores(main.disposition),
+            judged=[claim for outcome in found for claim in outcome.claims],
+            made=self.vectors,
+            layers=self.stability_layers,
+            layer=self.layer,
+            middle_layer=self.middle_layer,
+        )
+
     @cached_property
     def scenario_chats(self) -> list[Prompt]:
         """Every implicit scenario as a chat, up to where the reply begins."""
@@ -457,7 +504,7 @@ class Study:
     def prepare(self) -> None:
         """Do all the reading that the chapters need, with progress in the terminal."""
         _ = self.layer, self.vectors, self.severity_states, self.speaker_states, self.hidden_states
-        _ = self.steered, self.scenario_states, self.misread
+        _ = self.steered, self.stories_elsewhere, self.scenario_states, self.misread
 
     @cached_property
     def speaker_dialogues(self) -> tuple:

@@ -22,6 +22,7 @@ PAGES = [
     "chapters/03_severity",
     "chapters/04_preferences_probe",
     "chapters/05_preferences_steering",
+    "chapters/90_stability",
     "chapters/91_calibration",
     "chapters/92_known_artefacts",
     "scorecard",

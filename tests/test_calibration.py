@@ -175,17 +175,25 @@ def test_our_place_is_where_the_data_were_made(outcome):
     assert outcome["ours"].effect.item() == pytest.approx(0.8, abs=0.15)
 
 
-def test_layers_that_hold_the_same_stories_look_alike_whatever_their_labels(outcome):
-    found = outcome["false_finds"].set_index("claim").loc["geometry.layer_similarity_min"]
-    assert found.share == 1
+def test_layers_that_hold_the_same_stories_look_alike_whatever_their_labels(space):
+    draw = rng(14)
+    texts = simulation.read_stories(space, 0.0, draw)
+    same, neutral = (np.repeat(states, 3, axis=1) for states in (texts.stories, texts.neutral))
+    other = np.stack([texts.stories[:, 0], *draw.normal(size=(2, *texts.stories[:, 0].shape))], axis=1)
+    for stories, expected in ((same, 1.0), (other, 0.0)):
+        null = geometry.shuffled_label_similarities(
+            stories, neutral, WORDS, texts.emotions, texts.topics, 3, draw
+        )
+        np.testing.assert_allclose(null, expected, atol=0.1)
 
 
-def test_bootstrap_of_eight_is_too_narrow(outcome):
+def test_for_eight_values_the_bootstrap_is_too_narrow_and_students_interval_is_not(outcome):
+    table = outcome["coverage"].query("over == '8 paraphrases'").set_index("interval").share
     # A percentile bootstrap of n values has the variance (n − 1)/n² of the sum of squares and no t.
-    share = outcome["coverage"].query("over == '8 paraphrases'").share.item()
     reach = scipy_stats.norm.ppf(0.975) * np.sqrt(7 / 8)
-    expected = 1 - 2 * scipy_stats.t(7).sf(reach)
-    assert share == pytest.approx(expected, abs=4 * np.sqrt(expected * (1 - expected) / 50))
+    narrow = 1 - 2 * scipy_stats.t(7).sf(reach)
+    for interval, expected in (("mean, bootstrap", narrow), ("mean, Student's t", 0.95)):
+        assert table[interval] == pytest.approx(expected, abs=4 * np.sqrt(expected * (1 - expected) / 50))
 
 
 def test_long_vectors_need_unit_length(outcome):

@@ -182,8 +182,7 @@ def by_stories(
     `found` is the share of stories on all other topics whose own emotion ranks first among all, and
     `found_of_12` the same among the paper's twelve.
     """
-    names, ratings = vectors.names, paper.human_ratings()
-    members = [i for i, name in enumerate(names) if name in ratings.index]
+    names = vectors.names
     twelve = [names.index(name) for name in SCENARIO_EMOTIONS if name in names]
     kept, labels = np.unique(topics), np.asarray(emotions)
     states = stories[:, vectors.layers.index(layer)]
@@ -199,9 +198,7 @@ def by_stories(
             made = _centred_mean(cells[drawn])
             scores = turned_up(principal_axes(unit(made))[0], names)
             row = {"stories": n, "draw": draw, "half_cosine": np.nan, "found": np.nan, "found_of_12": np.nan}
-            for component, rating in RATED.items():
-                rated = ratings.loc[[names[i] for i in members], rating]
-                row[f"pc{component + 1}_{rating}_r"] = stats.pearson(scores[members, component], rated)
+            row |= _against_ratings(scores, names)
             if n > 1:
                 halves = (_centred_mean(cells[half]) for half in (drawn[::2], drawn[1::2]))
                 row["half_cosine"] = float(
@@ -357,25 +354,40 @@ def shuffled_label_similarities(stories, neutral, names, emotions, topics, n_dra
     return np.array(found)
 
 
+def headlines(vectors: EmotionVectors, layer: int, compared: list[int], seed: int) -> dict[str, float]:
+    """The chapter's five numbers by the names of their claims; `compared` are the layers of the last one."""
+    at_layer = unit(vectors.at(layer))
+    scores, share = principal_axes(at_layer)
+    theirs = [paper.clusters()[name] for name in vectors.names]
+    return {
+        **_against_ratings(turned_up(scores, vectors.names), vectors.names),
+        "pc1_variance": float(share[0]),
+        "cluster_ari": float(adjusted_rand_score(theirs, clusters(at_layer, N_CLUSTERS, seed))),
+        "layer_similarity_min": lowest_similarity(np.stack([vectors.at(each) for each in compared])),
+    }
+
+
+def _against_ratings(scores: np.ndarray, names: tuple[str, ...]) -> dict[str, float]:
+    """Correlation of each component that has a rating with it, over the rated words."""
+    ratings = paper.human_ratings()
+    members = [i for i, name in enumerate(names) if name in ratings.index]
+    rated = ratings.loc[[names[i] for i in members]]
+    return {
+        f"pc{component + 1}_{rating}_r": stats.pearson(scores[members, component], rated[rating])
+        for component, rating in RATED.items()
+    }
+
+
 def _raw_beside(vectors: EmotionVectors, raw: EmotionVectors, layer: int, seed: int) -> pd.DataFrame:
     """The chapter's numbers, one a row, from vectors with and without the neutral components."""
-    rows = []
-    for label, these in (("neutral removed", vectors), ("raw", raw)):
-        words = words_table(these, layer, seed)
-        rated = words.dropna(subset=["pleasure"])
-        similarity = layer_similarity(these, central_layers(these.layers, N_LAYERS_COMPARED))
-        rows.append(
-            {
-                "vectors": label,
-                "pc1_pleasure_r": stats.pearson(rated.pc1, rated.pleasure),
-                "pc2_arousal_r": stats.pearson(rated.pc2, rated.arousal),
-                "pc1_share": words.pc1_share[0],
-                "cluster_ari": adjusted_rand_score(words.paper_cluster, words.cluster),
-                "layer_similarity_min": similarity.cosine.min(),
-            }
-        )
-    table = pd.DataFrame(rows).set_index("vectors").T
-    return table.rename_axis("number", axis=0).rename_axis(None, axis=1).reset_index()
+    compared = central_layers(vectors.layers, N_LAYERS_COMPARED)
+    table = pd.DataFrame(
+        {
+            label: headlines(these, layer, compared, seed)
+            for label, these in (("neutral removed", vectors), ("raw", raw))
+        }
+    )
+    return table.rename_axis("number").reset_index()
 
 
 def _cosine_table(at_layer: np.ndarray, words: pd.DataFrame) -> pd.DataFrame:

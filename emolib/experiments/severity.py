@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from emolib import stats
-from emolib.claims import Control, Evidence, held_against, judge
+from emolib.claims import Claim, Control, Evidence, held_against, judge
 from emolib.corpus.schema.prompts import SeverityFamily, SeverityPrompt
 from emolib.experiments import central_layers
 from emolib.profiles import Scale
@@ -71,11 +71,7 @@ def run(
     `readings` maps a read position to states (n_prompts, n_layers, width) in the order of `design`
     (see `prompts`); `expected` gives the sign per emotion; `layer` is where the paper's own way is read.
     """
-    rngs = np.random.default_rng(seed).spawn(len(vectors.layers))
-    directions = {
-        at: stats.random_directions(vectors.at(at), scale.n_null, rng)
-        for at, rng in zip(vectors.layers, rngs, strict=True)
-    }
+    directions = random_directions(vectors, scale, np.random.default_rng(seed))
     choosing = choosing_slopes(readings, design, vectors, directions)
     choices = score_choices(choosing, {vectors.index(name): sign for name, sign in expected.items()})
     choice = best_choice(choices)
@@ -93,6 +89,16 @@ def run(
         "paper_way": _paper_way(readings, design, vectors, directions, layer),
     }
     return Outcome(tables, claims)
+
+
+def random_directions(
+    vectors: EmotionVectors, scale: Scale, rng: np.random.Generator
+) -> dict[int, np.ndarray]:
+    """The null of every layer: directions in the span of its vectors, (n, width) each."""
+    return {
+        at: stats.random_directions(vectors.at(at), scale.n_null, each)
+        for at, each in zip(vectors.layers, rng.spawn(len(vectors.layers)), strict=True)
+    }
 
 
 @dataclass(frozen=True)
@@ -178,7 +184,7 @@ def _most_moving(chosen: Slopes, names: tuple[str, ...]) -> list[str]:
     return ranked[:N_MOST_MOVING]
 
 
-def claim(name: str, judged: Slopes, i: int):
+def claim(name: str, judged: Slopes, i: int) -> Claim:
     """The claim on an emotion, judged on its column `i` of the slopes."""
     family, control = judged.family[:, i], judged.control[:, i]
     estimate = float(family.mean())

@@ -41,6 +41,13 @@ from emolib.figures.preferences import (
 )
 from emolib.figures.scorecard import claims_table
 from emolib.figures.severity import choice_map, paper_way, severity_curves, slopes_by_paraphrase
+from emolib.figures.stability import (
+    headline_variations,
+    left_out,
+    vector_reliability,
+    vector_reliability_by_layer,
+    verdicts_stay,
+)
 from emolib.figures.texts import found_without_a_model, reliability
 
 __all__ = [
@@ -60,10 +67,12 @@ __all__ = [
     "effects_by_layer",
     "false_find_rates",
     "found_without_a_model",
+    "headline_variations",
     "held_out_accuracy",
     "instrument_scores",
     "interval_coverage",
     "layer_similarity_map",
+    "left_out",
     "lexical_parts",
     "misread_scores",
     "norms_by_place",
@@ -84,6 +93,9 @@ __all__ = [
     "subplots",
     "use",
     "vector_norms",
+    "vector_reliability",
+    "vector_reliability_by_layer",
+    "verdicts_stay",
     "whose_tokens",
     "without_lexical",
 ]
