@@ -61,7 +61,7 @@ def contrasts(contrast: pd.DataFrame, ax):
     """Every emotion's contrast with one half of the activities steered, and with both."""
     rows = contrast.sort_values("probe_r")
     ax.vlines(rows.probe_r, rows.right, rows.wrong, color="0.8", linewidth=0.8, zorder=0)
-    ax.scatter(rows.probe_r, rows.right, s=20, color=RIGHT, label="only the one asked about steered")
+    ax.scatter(rows.probe_r, rows.right, s=20, color=RIGHT, label="one half steered")
     ax.scatter(rows.probe_r, rows.wrong, s=20, color=WRONG, label="both steered")
     ax.axhline(0, color="0.6", linewidth=0.8)
     ax.set(xlabel="probe correlation", ylabel="steered half minus control half, log-odds")
@@ -109,7 +109,7 @@ def norms_by_place(norms: pd.DataFrame, axes):
     rows = norms[norms.place == norms.place.iloc[0]]
     left.plot(rows.layer, rows.vectors, color="black", linestyle=":", label="emotion vectors, median")
     left.set(xlabel="layer", ylabel="length", yscale="log")
-    right.set(xlabel="layer", ylabel="share of the square in two dimensions", ylim=(0, 1.02))
+    right.set(xlabel="layer", ylabel="share of two dimensions in its square", ylim=(0, 1.02))
     left.figure.legend(
         *left.get_legend_handles_labels(), fontsize="small", ncols=3, loc="outside upper center"
     )
@@ -138,6 +138,7 @@ def curves_that_pass(curves: pd.DataFrame, axes):
             range(len(kinds)), [kind.replace(" of the ", "\nof the ").replace(", ", ",\n") for kind in kinds]
         )
         ax.tick_params(axis="x", labelsize=8)
-        ax.set(ylabel="share of directions that pass", title=test, ylim=(-0.02, 1.02))
+        ax.set(title=test, ylim=(-0.02, 1.1 * curves.passes.max()))
+    axes[0].set_ylabel("share of directions that pass")
     axes[0].legend(fontsize="small")
     return axes
