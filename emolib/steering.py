@@ -8,6 +8,7 @@ direction, a strength and the stream's mean norm.
 
 import copy
 import inspect
+import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from emolib import activations
 from emolib.activations import Where
 from emolib.chat import Prompt
 from emolib.errors import EmolibError
-from emolib.files import cache_dir, digest
+from emolib.files import cache_dir, digest, write_json
 from emolib.progress import progress
 from emolib.subject import Subject
 from emolib.vectors import unit
@@ -82,9 +83,20 @@ def continuations(
 ) -> list[tuple[str, float]]:
     """Greedy continuations of a prompt whose part `span` is steered, one per condition.
 
-    With each comes the mean log-probability of its tokens for the unsteered model.
+    With each comes the mean log-probability of its tokens for the unsteered model. They stay in the
+    cache.
     """
     layers = subject.check_layers(layers)
+    key = digest([prompt.text, list(prompt.spans[span]), n_tokens])
+    path = _folder(subject, span, layers, pushes) / f"{key}.json"
+    if path.is_file():
+        return [(text, likely) for text, likely in json.loads(path.read_text(encoding="utf-8"))]
+    found = _written(subject, prompt, span, layers, pushes, n_tokens)
+    write_json(path, found)
+    return found
+
+
+def _written(subject, prompt, span, layers, pushes, n_tokens) -> list[tuple[str, float]]:
     begun = _begin(subject, prompt, span)
     ids = begun.ids.expand(len(pushes), -1)
     added = _added(subject, pushes)

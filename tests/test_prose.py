@@ -25,7 +25,7 @@ RESULT = re.compile(
 )
 # What is no result, with the reason. Each must be in use.
 ALLOWED = {
-    r"95 %(?= (interval|bootstrap|over (activities|words)|of (what no effect|random|single)))": (
+    r"95 %(?= (interval|bootstrap|binomial|band|over \w+|of (what no effect|random|single|the)))": (
         "the level of all intervals and null bands"
     ),
     r"(?<=within each topic, )95 %": "the level of a null band, in a caption",

@@ -114,6 +114,15 @@ def test_push_has_the_length_that_the_strength_says():
     np.testing.assert_array_equal(steering.push(directions, 0.0, norms), 0)
 
 
+def test_written_texts_are_read_from_the_cache(tiny, monkeypatch):
+    (prompt,) = prompts("boxes twice")
+    asked = (tiny, prompt, "item", [2], pushes(tiny, 2, [2]))
+    first = steering.continuations(*asked, 4)
+    monkeypatch.setattr(steering, "_written", lambda *arguments: [("computed", 0.0)])
+    assert steering.continuations(*asked, 4) == first
+    assert steering.continuations(*asked, 5) == [("computed", 0.0)]
+
+
 def test_unsteered_text_is_what_generate_writes(tiny):
     (prompt,) = prompts("boxes twice")
     none = np.zeros((2, 1, tiny.width), np.float32)
