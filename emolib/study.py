@@ -75,8 +75,13 @@ TEMPLATE_PLACES = {
 }
 # Of these the length by place is measured: a few thousand tokens are plenty.
 EVERY_NTH_STORY = 40
-# Where else a story could be read than from its 50th token on.
-ELSEWHERE = {"mean of all tokens": EVERY_TOKEN, "last token": Where(last=True)}
+# Where else a story could be read than from its 50th token on. In many models the first token of a text
+# has a state many times longer than all others, hence the mean without it.
+ELSEWHERE = {
+    "all tokens": EVERY_TOKEN,
+    "all but the first": Where(skip=1),
+    "last token": Where(last=True),
+}
 # Both sides of a chat, each by itself.
 SIDES = {side: Where(spans=(side,)) for side in ("user", "assistant")}
 _VECTOR_SETS = ("emotions.jsonl", "stories/*.jsonl", "neutral.jsonl")

@@ -34,6 +34,7 @@ N_WORLDS = 8
 WANTED_POWER = 0.8
 # Draws inside a repetition; more would sharpen each verdict little and cost much.
 MOST_INNER = 200
+MOST_CLUSTERINGS = 50  # agreement of clusters takes longer than all other numbers together
 SCENARIOS = "scenarios.diagonal"
 # In the second way of writing, the neutral chats differ in little else.
 CONFOUNDS = {
@@ -205,6 +206,7 @@ def _map_claims(made: EmotionVectors, layer: int, shares, inner: Scale, seed: in
     Their rules do not look at the intervals, so those are only sketched.
     """
     sketch = inner.model_copy(update={"n_bootstrap": 2})
+    slow = sketch.model_copy(update={"n_null": min(sketch.n_null, MOST_CLUSTERINGS)})
     at_layer = unit(made.at(layer))
     scores, held = geometry.principal_axes(at_layer)
     words = pd.DataFrame(geometry.turned_up(scores, made.names), made.names).join(
@@ -229,7 +231,7 @@ def _map_claims(made: EmotionVectors, layer: int, shares, inner: Scale, seed: in
                 null=null,
             )
         ),
-        geometry.cluster_claim(groups, at_layer, sketch, seed, rng),
+        geometry.cluster_claim(groups, at_layer, slow, seed, rng),
     ]
 
 
