@@ -208,7 +208,9 @@ def publish(profile: str, scale: str) -> Path:
                 staging / chapter / path.name,
                 lambda file, path=path: file.write(path.read_bytes()),
             )
-            record.setdefault("sha256", {})[table] = sha256_of(path)
+        record["sha256"] = {
+            table: sha256_of(staging / chapter / f"{table}.parquet") for table in record["tables"]
+        }
         record["claims"] = [claim.id for claim in by_chapter[chapter]]
     write_json(staging / "claims.json", {"schema": SCHEMA, "claims": [c.model_dump() for c in claims]})
     hashes = {"claims.json": sha256_of(staging / "claims.json")}
