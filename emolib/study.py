@@ -612,7 +612,7 @@ class Study:
             profile=self.profile.name,
             scale=self.scale.name,
             seed=self.seed,
-            layer=self.layer,
+            layer=inputs.get("layer", self.layer),
             chosen_layer=self.chosen_layer,
             dtype=self.profile.dtype,
             compare_dtype=self.profile.compare_dtype,

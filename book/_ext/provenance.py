@@ -40,9 +40,9 @@ def records() -> dict[str, dict]:
     """Every chapter's record, fresh or else published, with a sha256 for each of its tables."""
     profile = profiles.load(ledger.PROFILE).name
     found = {}
-    path = results.results_dir() / profile / "provenance.json"
-    if path.is_file():
-        for name, record in json.loads(path.read_text(encoding="utf-8"))["chapters"].items():
+    folder = results.results_dir() / profile
+    if folder.is_dir():
+        for name, record in results.read_published(folder).chapters.items():
             found[name] = {**record, "from": "published"}
     for path in results.run_folder(profile, ledger.SCALE, ledger.CORPUS).glob("*/provenance.json"):
         record = json.loads(path.read_text(encoding="utf-8"))
@@ -55,16 +55,15 @@ def described(name: str, record: dict) -> dict:
     """A record with the commands that make it again and the page that shows it."""
     notebook = asked_by_notebooks().get(name)
     settings = {"SCALE": record["scale"], "SEED": record["seed"]}
-    profile = profiles.load(record["profile"])
-    layer = "" if record["layer"] == profile.read_layer else record["layer"]
+    layer = record["chosen_layer"]
     corpus = ledger.CORPUS if record["from"] == "this run" else None
-    if layer != "":
+    if layer is not None:
         settings["LAYER"] = layer
     if corpus:
         settings["CORPUS"] = corpus
     given = " ".join(f"{key}={value}" for key, value in settings.items())
     parameters = f"-r profile {record['profile']} -r scale {record['scale']} -p seed {record['seed']}"
-    parameters += f" -p layer {layer}" if layer != "" else ""
+    parameters += f" -p layer {layer}" if layer is not None else ""
     parameters += f" -r corpus {corpus}" if corpus else ""
     return {
         **record,
