@@ -11,7 +11,7 @@ import nbformat
 import pytest
 from test_claims import evidence
 
-from emolib import claims, results
+from emolib import claims, machine, results
 from emolib.figures import claims_table, scorecard
 from emolib.files import sha256_of, write_json
 from emolib.profiles import load
@@ -23,7 +23,7 @@ OTHER = "another-model"
 # What is published is checked when it is read; here it is made up, so it comes in behind that door.
 CONF = """
 import json, pathlib, sys
-from emolib import claims, results
+from emolib import claims, machine, results
 sys.path.insert(0, {ext!r})
 PUBLISHED = {{
     path.stem: claims.complete(claims.Claim(**each) for each in json.loads(path.read_text("utf-8")))
@@ -58,8 +58,9 @@ UNRUN = sorted(set(claims.ledger()) - set(JUDGED) - {TESTED_ELSEWHERE})
 def record(chapter: str) -> dict:
     return results.provenance(
         chapter=chapter, key=f"key-{chapter}", profile=PROFILE.name, scale="standard", seed=7,
-        layer=PROFILE.read_layer, dtype="bfloat16", compare_dtype="float32", device="cpu",
+        layer=PROFILE.read_layer, chosen_layer=None, dtype="bfloat16", compare_dtype="float32", device="cpu",
         fingerprint="f1", corpus="c1", texts={"stories": {"hash": "h", "own": True}}, seconds=1.0,
+        machine=machine.describe("cpu"),
     )  # fmt: skip
 
 

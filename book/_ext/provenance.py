@@ -51,6 +51,15 @@ def records() -> dict[str, dict]:
     return found
 
 
+def machine_class(machine: dict) -> list[str]:
+    """What a record says of its machine, without what it does not say."""
+    words = [f"{machine['system']} {machine['processor']}", f"{machine['cores']} cores"]
+    if "threads" in machine:
+        instructions = " ".join([machine["capability"], *machine["instructions"]])
+        words += [f"{machine['threads']} threads", instructions, machine["gpu"]]
+    return [word for word in words if word]
+
+
 def described(name: str, record: dict) -> dict:
     """A record with the commands that make it again and the page that shows it."""
     notebook = asked_by_notebooks().get(name)
@@ -68,6 +77,7 @@ def described(name: str, record: dict) -> dict:
     return {
         **record,
         "name": name,
+        "machine_class": ", ".join(machine_class(record["machine"])),
         "notebook": notebook,
         "make": f"make book PROFILE={record['profile']} {given}",
         "papermill": notebook and f"papermill {NOTEBOOKS}/{notebook}.ipynb out.ipynb --cwd . {parameters}",
