@@ -84,6 +84,7 @@ def scorecard(
     scale: ScaleOption = DEFAULT_SCALE,
     corpus: CorpusOption = None,
     published: Annotated[bool, typer.Option(help="Show the published results instead.")] = False,
+    untested: Annotated[bool, typer.Option(help="List the claims that were not run as well.")] = False,
 ) -> None:
     """Print the claims with their verdicts."""
     from emolib import profiles as known
@@ -91,7 +92,8 @@ def scorecard(
 
     name = known.load(profile).name
     claims = results.published_claims(name) if published else results.fresh_claims(name, scale, corpus)
-    rows = results.scorecard(claims)
+    unrun = [claim for claim in claims if claim.verdict == "not run"]
+    rows = results.scorecard(claim for claim in claims if untested or claim not in unrun)
     table = Table(
         *rows.columns, title=f"{name}, {'published' if published else f'computed at scale {scale}'}"
     )
@@ -99,6 +101,8 @@ def scorecard(
         table.add_row(*row)
     # A log has no width of its own, and 80 columns would break every claim's name.
     Console(width=None if sys.stdout.isatty() else 150).print(table)
+    if unrun and not untested:
+        print(f"{len(unrun)} of {len(claims)} claims have not been run; --untested lists them")
 
 
 @app.command()

@@ -624,7 +624,8 @@ class Study:
             seconds=round(time.perf_counter() - start, 2),
         )
         results.save(self.folder / chapter, outcome, record)
-        return outcome
+        # What other chapters take from it must hash the same now and when it is loaded later.
+        return results.load(self.folder / chapter, key)
 
 
 @contextmanager
