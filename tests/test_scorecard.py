@@ -202,9 +202,7 @@ def test_a_count_filters_and_a_link_to_a_claim_shows_it(page):
     page.locator(".sc-counts a[data-verdict=partly]").click()
     assert shown(page) == {PART}
     page.evaluate(f"location.hash = 'claim-{UNRUN[0]}'")
-    page.wait_for_timeout(100)
-    row = page.locator(f'[id="claim-{UNRUN[0]}"]')
-    assert row.is_visible()
+    page.locator(f'[id="claim-{UNRUN[0]}"]').wait_for()
     assert shown(page) == set(claims.ledger())
 
 
@@ -233,8 +231,8 @@ def test_a_number_leads_to_its_record(page):
     assert re.sub(r"\s", " ", link.inner_text()) == "0.90 (0.80 … 0.95, n = 44)"
     assert claims.ledger()[HELD].measure in link.get_attribute("title")
     link.click()
-    assert page.url.endswith("book/provenance.html#record-geometry")
-    assert page.locator("#record-geometry").is_visible()
+    page.wait_for_url("**/book/provenance.html#record-geometry")
+    page.locator("#record-geometry").wait_for()
 
 
 @pytest.mark.parametrize("page", ["index"], indirect=True)
