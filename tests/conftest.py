@@ -104,6 +104,14 @@ def content(folder: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+def small_scale(n_null: int, n_bootstrap: int, n_directions: int = 9) -> profiles.Scale:
+    """All texts that there are, and few draws."""
+    return profiles.Scale(
+        name="smoke", stories=None, pair_emotions=None, activities=None, n_steered=9,
+        n_directions=n_directions, n_null=n_null, n_bootstrap=n_bootstrap,
+    )  # fmt: skip
+
+
 @pytest.fixture(params=list(ARCHITECTURES))
 def any_subject(request) -> subject.Subject:
     return make_subject(request.param)

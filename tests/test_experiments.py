@@ -3,22 +3,13 @@
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import small_scale
 
 from emolib import corpus, paper, vectors
 from emolib.experiments import central_layers, extraction, geometry, severity
-from emolib.profiles import Scale
 
 WIDTH, LAYERS, TOPICS = 40, 6, 4
-SCALE = Scale(
-    name="smoke",
-    stories=None,
-    pair_emotions=None,
-    activities=None,
-    n_steered=9,
-    n_directions=9,
-    n_null=200,
-    n_bootstrap=100,
-)
+SCALE = small_scale(n_null=200, n_bootstrap=100)
 WORDS = tuple(emotion.emotion for emotion in corpus.Corpus().emotions)
 
 

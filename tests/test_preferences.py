@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import small_scale
 
 from emolib import corpus, paper, vectors
 from emolib.corpus.schema.prompts import Activity
@@ -17,14 +18,10 @@ from emolib.experiments.preference_steering import (
     conditions,
 )
 from emolib.experiments.preferences import Answers
-from emolib.profiles import Scale
 
 WIDTH, LAYERS = 24, 3
 KINDS = (preference_steering.MIXTURES, preference_steering.ANYWHERE)
-SCALE = Scale(
-    name="smoke", stories=None, pair_emotions=None, activities=None, n_steered=9, n_directions=40,
-    n_null=200, n_bootstrap=100,
-)  # fmt: skip
+SCALE = small_scale(n_null=200, n_bootstrap=100, n_directions=40)
 TEXTS = corpus.Corpus()
 WORDS = tuple(emotion.emotion for emotion in TEXTS.emotions)
 ITEMS = {part: tuple(a for a in TEXTS.read("activities") if a.part == part) for part in ("main", "confirm")}

@@ -2,25 +2,16 @@
 
 import numpy as np
 import pytest
+from conftest import small_scale
 from scipy import stats
 
 from emolib.corpus import Corpus
 from emolib.corpus.sets import SCENARIO_EMOTIONS
 from emolib.experiments import texts
 from emolib.experiments.texts import Readings
-from emolib.profiles import Scale
 
 STORIES = Corpus().stories
-SCALE = Scale(
-    name="smoke",
-    stories=None,
-    pair_emotions=None,
-    activities=None,
-    n_steered=9,
-    n_directions=9,
-    n_null=300,
-    n_bootstrap=50,
-)
+SCALE = small_scale(n_null=300, n_bootstrap=50)
 RNG = np.random.default_rng(0)
 
 
