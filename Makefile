@@ -6,6 +6,8 @@ SEED    ?= 0
 LAYER   ?=
 DEVICE  ?= auto
 CORPUS  ?=
+# How often every training is done; the scale says, and three times is published.
+TRAINING_SEEDS ?=
 CORES   ?= all
 PYTHON  ?= python3
 
@@ -23,7 +25,7 @@ HTML    := _build/html
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|'
 	@echo
-	@echo "  settings: PROFILE=$(PROFILE) SCALE=$(SCALE) SEED=$(SEED) LAYER=$(LAYER) DEVICE=$(DEVICE) CORES=$(CORES) CORPUS=$(CORPUS)"
+	@echo "  settings: PROFILE=$(PROFILE) SCALE=$(SCALE) SEED=$(SEED) LAYER=$(LAYER) DEVICE=$(DEVICE) CORES=$(CORES) CORPUS=$(CORPUS) TRAINING_SEEDS=$(TRAINING_SEEDS)"
 
 book: html  ## run every notebook that changed, build the book, print the scorecard
 	@emolib scorecard --profile $(PROFILE) --scale $(SCALE) $(TEXTS)
@@ -31,7 +33,8 @@ book: html  ## run every notebook that changed, build the book, print the scorec
 
 chapters: .venv/book  ## run the notebooks only
 	@snakemake --cores $(CORES) --quiet all --config \
-		profile=$(PROFILE) scale=$(SCALE) seed=$(SEED) layer=$(LAYER) device=$(DEVICE) corpus=$(CORPUS)
+		profile=$(PROFILE) scale=$(SCALE) seed=$(SEED) layer=$(LAYER) device=$(DEVICE) corpus=$(CORPUS) \
+		training_seeds=$(TRAINING_SEEDS)
 
 html: chapters  ## build the pages from the executed notebooks, warnings are errors
 	@mkdir -p book/chapters
@@ -53,6 +56,7 @@ bench: .venv/test  ## measure speed beside the usual way, in one run
 	@python benchmarks/reading.py --profile $(PROFILE)
 	@python benchmarks/steering.py --profile $(PROFILE)
 
+results: TRAINING_SEEDS := $(or $(TRAINING_SEEDS),3)
 results: chapters  ## publish the fresh results of PROFILE to results/
 	@test -z "$(CORPUS)" || { echo "error: results/ holds the project's own texts; run without CORPUS"; exit 1; }
 	@emolib publish --profile $(PROFILE) --scale $(SCALE)

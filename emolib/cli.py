@@ -56,11 +56,17 @@ def profiles() -> None:
     from emolib import profiles as known
     from emolib import weights
 
+    def here(profile: known.Profile) -> str:
+        from_hub = profile.weights.source == "hub"
+        return weights.why_not_here(profile) or ("if the hub can be reached" if from_hub else "yes")
+
     table = Table("profile", "about", "weights", "here")
     for name in known.names():
         profile = known.load(name)
         for each in (profile, *(profile.with_weights(other) for other in profile.alternatives)):
-            table.add_row(each.name, each.about, each.weights.source, weights.why_not_here(each) or "yes")
+            table.add_row(each.name, each.about, each.weights.source, here(each))
+        for stage in map(profile.at_stage, profile.stages):
+            table.add_row(stage.name, "earlier stage", stage.weights.source, here(stage))
     Console().print(table)
 
 
@@ -71,11 +77,15 @@ def prepare(
     layer: Annotated[str, typer.Option(help="Read-out layer; the profile's if left out.")] = "",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     corpus: CorpusOption = None,
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    training_seeds: Annotated[
+        int | None, typer.Option(help="Seeds to post-train with; the scale's number if left out.")
+    ] = None,
 ) -> None:
-    """Convert the weights and read everything the chapters need, with progress; resumes."""
+    """Convert the weights, read and train everything the chapters need, with progress; resumes."""
     from emolib import study
 
-    study.open(profile, scale, layer=study.check_layer(layer), device=device, corpus=corpus).prepare()
+    study.open(profile, scale, seed, study.check_layer(layer), device, corpus, training_seeds).prepare()
 
 
 @app.command()

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from emolib.errors import EmolibError
+
+FINAL = "final"  # the last stage of a model: the profile's own weights
 
 
 class _Settings(BaseModel):
@@ -53,17 +55,28 @@ class Profile(_Settings):
 
     `read_layer` counts blocks from 0 and means the stream leaving that block. `compare_dtype` is the
     precision for prompts that differ in a single number, where rounding would drown the difference.
+    `stages` are earlier checkpoints of the same model, first to last; its own weights come after them.
+    `tokenizer` says whose tokenizer and chat template are used, where they are not those of the weights.
     """
 
     name: str
     about: str
     weights: Weights
     alternatives: dict[str, Weights] = {}
+    stages: dict[str, Weights] = {}
+    tokenizer: Weights | None = None
     dtype: Literal["bfloat16", "float16", "float32"]
     compare_dtype: Literal["bfloat16", "float16", "float32"] = "float32"
     read_layer: int = Field(ge=0)
     batch_size: int = Field(default=16, ge=1)
     chat_template: Literal["own", "plain"] = "own"
+
+    @field_validator("stages")
+    @classmethod
+    def _last_stage_is_the_profiles_own(cls, stages: dict) -> dict:
+        if FINAL in stages:
+            raise ValueError(f"{FINAL!r} is what the profile's own weights are called; take another name")
+        return stages
 
     def with_weights(self, alternative: str | None) -> "Profile":
         """The same profile with its weights taken from one of its alternatives.
@@ -78,13 +91,32 @@ class Profile(_Settings):
         update = {"weights": self.alternatives[alternative], "name": f"{self.name}@{alternative}"}
         return self.model_copy(update=update)
 
+    def at_stage(self, stage: str) -> "Profile":
+        """The same profile with the weights of an earlier stage, its tokenizer and template kept.
+
+        Raises EmolibError when the profile has no stage of that name.
+        """
+        if stage not in self.stages:
+            known = ", ".join(self.stages) or "none; add one under `stages:`"
+            raise EmolibError(f"profile {self.name!r} has no stage called {stage!r}; it has: {known}")
+        update = {
+            "name": f"{self.name}+{stage}",
+            "weights": self.stages[stage],
+            "tokenizer": self.tokenizer or self.weights,
+            "stages": {},
+        }
+        return self.model_copy(update=update)
+
 
 class Scale(_Settings):
     """How much is computed.
 
-    `stories` is the number per emotion, `pair_emotions` the number of emotions among which paired
-    dialogues are read, `activities` the number per category and part; None means all there are.
-    `n_steered` emotions and `n_directions` random directions are steered.
+    `stories` is the number per emotion; `pair_emotions` the number of emotions among which paired
+    dialogues are read, and whose stories a trained model reads again; `activities` the number per
+    category and part; None means all there are. `n_steered` emotions and `n_directions` random
+    directions are steered. A model is post-trained for `training_steps` steps with each of
+    `training_seeds` seeds; `messages` is the number of neutral and of challenging messages that it then
+    reads, `chats` that of unseen chats and `scenarios` that of messages per emotion that it replies to.
     """
 
     name: Literal["smoke", "standard", "paper"]
@@ -95,6 +127,11 @@ class Scale(_Settings):
     n_directions: int
     n_null: int
     n_bootstrap: int
+    messages: int | None
+    chats: int | None
+    scenarios: int | None
+    training_steps: int
+    training_seeds: int
 
 
 SCALES = {
@@ -109,6 +146,11 @@ SCALES = {
             n_directions=5,
             n_null=50,
             n_bootstrap=50,
+            messages=24,
+            chats=8,
+            scenarios=2,
+            training_steps=4,
+            training_seeds=1,
         ),
         Scale(
             name="standard",
@@ -119,6 +161,11 @@ SCALES = {
             n_directions=100,
             n_null=1000,
             n_bootstrap=2000,
+            messages=None,
+            chats=None,
+            scenarios=None,
+            training_steps=30,
+            training_seeds=1,
         ),
         Scale(
             name="paper",
@@ -129,6 +176,11 @@ SCALES = {
             n_directions=1000,
             n_null=10_000,
             n_bootstrap=10_000,
+            messages=None,
+            chats=None,
+            scenarios=None,
+            training_steps=30,
+            training_seeds=3,
         ),
     )
 }

@@ -9,10 +9,12 @@ import hashlib
 import inspect
 import os
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import zip_longest
 from pathlib import Path
 from types import ModuleType
 
@@ -22,21 +24,26 @@ import pandas as pd
 
 from emolib import (
     activations,
+    before_after,
     claims,
     interviews,
     machine,
     mistakes,
     paper,
+    posttraining,
     profiles,
     results,
     simulation,
     stats,
+    steering,
     subject,
     vectors,
+    weights,
 )
 from emolib.activations import EVERY_TOKEN, FROM_TOKEN_50, MESSAGES, REPLY_START, Where
-from emolib.chat import Prompt, transcript
-from emolib.corpus import Corpus
+from emolib.before_after import Trained
+from emolib.chat import Prompt, render, transcript
+from emolib.corpus import Corpus, lessons
 from emolib.corpus.sets import SETS
 from emolib.errors import EmolibError
 from emolib.experiments import (
@@ -45,17 +52,26 @@ from emolib.experiments import (
     central_layers,
     extraction,
     geometry,
+    lesson,
+    natural_pairs,
     preference_steering,
     preferences,
     severity,
+    shifts,
     stability,
+    suppression,
     texts,
 )
+from emolib.experiments import posttraining as trainings
 from emolib.experiments.artefacts import Misread
+from emolib.experiments.natural_pairs import Stage
+from emolib.experiments.posttraining import Examined, Preferring, Shifted
 from emolib.experiments.preference_steering import Steered
 from emolib.experiments.preferences import Answers
+from emolib.experiments.suppression import Voice
 from emolib.experiments.texts import Readings
 from emolib.files import cache_dir
+from emolib.posttraining import Adapter, Recipe
 from emolib.progress import note
 from emolib.results import Outcome
 from emolib.subject import Subject
@@ -84,6 +100,12 @@ ELSEWHERE = {
 }
 # Both sides of a chat, each by itself.
 SIDES = {side: Where(spans=(side,)) for side in ("user", "assistant")}
+# Messages that every model reads token by token: one of each of these kinds.
+DEEP_DIVES = ("isolation", "praise", "situation")
+# Of these many topics stories are read again by trained models, to see how far the vectors turn.
+TURNED_TOPICS = 2
+# So many emotions are pushed in trained models.
+N_PUSHED = 12
 _VECTOR_SETS = ("emotions.jsonl", "stories/*.jsonl", "neutral.jsonl")
 # Every chapter by the name of its experiment and of the method that runs it, in the book's order.
 CHAPTERS = (
@@ -93,16 +115,25 @@ CHAPTERS = (
     "severity",
     "preferences",
     "preference_steering",
+    "posttraining",
+    "suppression",
+    "lesson",
     "stability",
     "calibration",
     "artefacts",
 )
+# Run only where a profile's earlier stages are at hand, see `Study.stages_missing`.
+WITH_STAGES = ("natural_pairs",)
 _SHARED_CODE = (claims, paper, stats, vectors)
 # An experiment whose outcome depends on the code of others.
 _BUILT_ON = {
     stability: (geometry, preferences, severity),
     calibration: (simulation, geometry, preferences, severity),
     artefacts: (geometry, preferences),
+    trainings: (shifts, preferences, preference_steering),
+    suppression: (trainings, preference_steering),
+    lesson: (trainings,),
+    natural_pairs: (shifts,),
 }
 
 
@@ -113,12 +144,16 @@ def open(
     layer: int | None = None,
     device: str = "auto",
     corpus: str | Path | None = None,
+    training_seeds: int | None = None,
 ) -> "Study":
     """Open a study by the names of its profile and scale; nothing heavy happens yet.
 
-    `layer` replaces the profile's read-out layer; `corpus` is a folder with texts to use instead.
-    Raises EmolibError for names that do not exist.
+    `layer` replaces the profile's read-out layer; `corpus` is a folder with texts to use instead;
+    `training_seeds` replaces the scale's number of seeds that a model is post-trained with. Raises
+    EmolibError for names that do not exist.
     """
+    if training_seeds is not None and training_seeds < 1:
+        raise EmolibError(f"training_seeds must be 1 or more, not {training_seeds}")
     return Study(
         profiles.load(profile),
         profiles.scale(scale),
@@ -126,6 +161,7 @@ def open(
         layer,
         device,
         Corpus(Path(corpus)) if corpus else Corpus(),
+        training_seeds or profiles.scale(scale).training_seeds,
     )
 
 
@@ -143,9 +179,16 @@ def run_again(
     (place / "cache").mkdir(parents=True)
     (place / "cache" / "models").symlink_to(models.resolve())
     with _environment(EMOLIB_CACHE=str(place / "cache"), EMOLIB_RUNS=str(place / "runs")):
-        made = open(profile, scale, published.setting("seed"), published.setting("chosen_layer"), device)
+        made = open(
+            profile,
+            scale,
+            published.setting("seed"),
+            published.setting("chosen_layer"),
+            device,
+            training_seeds=published.chapters.get("posttraining", {}).get("training_seeds"),
+        )
         published.check_subject(made.subject.fingerprint, made.profile.dtype)
-        chapters = [chapter for chapter in CHAPTERS if chapter in published.chapters]
+        chapters = [chapter for chapter in (*CHAPTERS, *WITH_STAGES) if chapter in published.chapters]
         for i, chapter in enumerate(chapters, 1):
             note(f"chapter {i} of {len(chapters)}: {chapter}")
             getattr(made, chapter)()
@@ -162,6 +205,7 @@ class Study:
     chosen_layer: int | None
     device: str
     corpus: Corpus
+    training_seeds: int
 
     @property
     def folder(self) -> Path:
@@ -172,6 +216,11 @@ class Study:
     def subject(self) -> Subject:
         """The loaded model."""
         return subject.load(self.profile, self.device)
+
+    @cached_property
+    def precise(self) -> Subject:
+        """The same model in the precision for small differences."""
+        return self.subject.computing_in(self.profile.compare_dtype)
 
     @cached_property
     def layer(self) -> int:
@@ -294,9 +343,8 @@ class Study:
     @cached_property
     def severity_states(self) -> dict[str, np.ndarray]:
         """States of every severity message at each read position, (n_prompts, n_layers, width)."""
-        precise = self.subject.computing_in(self.profile.compare_dtype)
-        chats = [precise.chat([("user", text)]) for text in self.severity_design.text]
-        return self._read("severity messages", chats, SEVERITY_POSITIONS, precise)
+        chats = [self.subject.chat([("user", text)]) for text in self.severity_design.text]
+        return self._read("severity messages", chats, SEVERITY_POSITIONS, self.precise)
 
     def preferences(self) -> Outcome:
         """Chapter 4: which instruments for preference work, and do the vectors predict what they say."""
@@ -330,6 +378,236 @@ class Study:
             layer=self.middle_layer,
             valid=bool(gate["disposition"]),
         )
+
+    def posttraining(self) -> Outcome:
+        """Chapter 6: what trainings with a known aim shift before the reply."""
+        changes = {
+            name: posttraining.stream_changes(self.precise, self.adapters[name, self.seed])
+            for name in trainings.TRAININGS
+        }
+        return self._result(
+            trainings,
+            shifted=self.shifted,
+            examined=self.examined,
+            preferring=self.preferring,
+            changes={name: change for name, change in changes.items() if change is not None},
+            losses=self._losses(trainings.TRAININGS),
+            kinds=[message.kind for message in self.strain_messages],
+            chats=pd.DataFrame([(c.id, c.text) for c in self.unseen_chats], columns=["id", "message"]),
+            deep_dives=[name for name, _ in self.deep_dives],
+            story_emotions=[story.emotion for story in self.turned_stories],
+            pushed_emotions=self.pushed_emotions,
+            neutral=self.neutral_states,
+            vectors=self.vectors,
+            ratings=paper.human_ratings(),
+            paper=paper.posttraining_shift()["diff"],
+            layer=self.layer,
+            middle_layer=self.middle_layer,
+        )
+
+    def suppression(self) -> Outcome:
+        """Chapter 7: whether training on flat replies removes the reading, or only the words."""
+        return self._result(
+            suppression,
+            voices=self.voices,
+            losses=self._losses(suppression.TRAININGS),
+            messages=pd.DataFrame(
+                [(each.id, each.emotion, each.text) for each in self.emotional_messages],
+                columns=["id", "emotion", "message"],
+            ),
+            hidden=self.hidden_states[:, 0],
+            felt=[each.emotion for each in self.hidden_dialogues],
+            neutral=self.neutral_states,
+            vectors=self.vectors,
+            layer=self.layer,
+        )
+
+    def lesson(self, style: str = "exuberant", method: str = "sft", steps: int | None = None) -> Outcome:
+        """Chapter 8: one training at several doses, for readers to change.
+
+        `style` is a manner of reply in the corpus, `method` is `sft` (learn these replies) or `dpo`
+        (prefer them to the flat ones, and flat ones to exuberant ones); `steps` is half of this scale's
+        number unless it is given. Raises EmolibError for a style, method or number that there is not.
+        """
+        if steps is None:
+            steps = max(1, self.scale.training_steps // 2)
+        adapter = self._lesson_adapter(style, method, steps)
+        unseen = [chat.text for chat in self.unseen_chats]
+        models = {dose: Trained(style, self.precise, adapter, dose) for dose in lesson.DOSES}
+        said = [
+            (dose, message, reply)
+            for dose in lesson.SPOKEN_DOSES
+            for message, reply in before_after.few_replies(models[dose], unseen, self.seed)
+        ]
+        return self._result(
+            lesson,
+            states={
+                dose: before_after.before_reply(each, unseen, self.layer) for dose, each in models.items()
+            },
+            losses=adapter.losses,
+            replies=pd.DataFrame(said, columns=["dose", "message", "reply"]),
+            vectors=self.vectors,
+            arousal=paper.human_ratings().arousal,
+            layer=self.layer,
+        )
+
+    def _lesson_adapter(self, style: str, method: str, steps: int) -> Adapter:
+        styles = tuple(self.chats[0][0].replies())
+        for name, given, known in (("style", style, styles), ("method", method, posttraining.METHODS)):
+            if given not in known:
+                raise EmolibError(f"{name} must be one of {', '.join(known)}, not {given!r}")
+        if steps < 1:
+            raise EmolibError(f"steps must be 1 or more, not {steps}")
+        over = {"dpo": "exuberant" if style == "flat" else "flat"}.get(method)
+        recipe = Recipe(method=method, steps=steps)
+        return posttraining.train(self.subject, lessons.styled(self.chats[0], style, over), recipe, self.seed)
+
+    @cached_property
+    def chats(self) -> tuple[tuple, tuple]:
+        """The chats with replies in three manners: those to train on, and those never trained on."""
+        return lessons.split(self.corpus.read("styled chats"))
+
+    @cached_property
+    def unseen_chats(self) -> tuple:
+        """The chats never trained on that are used at this scale."""
+        return self.chats[1][: self.scale.chats]
+
+    @cached_property
+    def strain_messages(self) -> tuple:
+        """Neutral messages and ones that put an assistant under strain, all kinds of these alike."""
+        kinds: dict[str, list] = {}
+        for each in self.corpus.read("challenge prompts"):
+            kinds.setdefault(each.kind, []).append(each)
+        neutral = kinds.pop(trainings.NEUTRAL)
+        strained = [each for group in zip_longest(*kinds.values()) for each in group if each is not None]
+        return (*neutral[: self.scale.messages], *strained[: self.scale.messages])
+
+    @cached_property
+    def deep_dives(self) -> list[tuple[str, str]]:
+        """Kind and text of the messages that are read token by token: the first of each kind."""
+        texts = {each.kind: each.text for each in reversed(self.strain_messages)}
+        return [(kind, texts[kind]) for kind in DEEP_DIVES]
+
+    @cached_property
+    def emotional_messages(self) -> tuple:
+        """Messages that call for an emotion without naming it, as many of each as this scale has."""
+        found, seen = [], Counter()
+        for each in self.corpus.read("implicit scenarios"):
+            seen[each.emotion] += 1
+            if self.scale.scenarios is None or seen[each.emotion] <= self.scale.scenarios:
+                found.append(each)
+        return tuple(found)
+
+    @cached_property
+    def turned_stories(self) -> list:
+        """The stories that trained models read again."""
+        topics = sorted({story.topic for story in self.stories})[:TURNED_TOPICS]
+        emotions = sorted({story.emotion for story in self.stories})[: self.scale.pair_emotions]
+        return [each for each in self.stories if each.topic in topics and each.emotion in emotions]
+
+    @cached_property
+    def pushed_emotions(self) -> list[str]:
+        """The emotions pushed in trained models, spread over what the untrained model's answers follow."""
+        return self._spanning(N_PUSHED)
+
+    @cached_property
+    def pushes(self) -> np.ndarray:
+        """No push, then one along each of these emotions' vectors, (1 + n_emotions, 1, width)."""
+        members = [self.vectors.index(name) for name in self.pushed_emotions]
+        own = self.vectors.array[members][:, [self.middle_layer]]
+        pushes = steering.push(own, preference_steering.HEADLINE, self.stream_norms[[self.middle_layer]])
+        return np.concatenate([np.zeros_like(pushes[:1]), pushes])
+
+    @cached_property
+    def shifted(self) -> dict[int, dict[str, Shifted]]:
+        """By seed, what the model before and after every training reads before it replies, and writes."""
+        messages = [each.text for each in self.strain_messages]
+        unseen = [chat.text for chat in self.unseen_chats]
+        return {
+            seed: {
+                name: before_after.shifted(
+                    self._trained(name, seed, self.precise), messages, unseen, self.layer, self.seed
+                )
+                for name in (trainings.BEFORE, *trainings.TRAININGS)
+            }
+            for seed in self._training_seeds
+        }
+
+    @cached_property
+    def examined(self) -> dict[str, Examined]:
+        """A closer look at the model before and after every training of the first seed."""
+        return {
+            name: before_after.examined(
+                self._trained(name, self.seed, self.precise),
+                [chat.text for chat in self.unseen_chats],
+                self.shifted[self.seed][name].replies,
+                [text for _, text in self.deep_dives],
+                [story.text for story in self.turned_stories],
+                self.layer,
+            )
+            for name in (trainings.BEFORE, *trainings.TRAININGS)
+        }
+
+    @cached_property
+    def preferring(self) -> dict[str, Preferring]:
+        """What the model says about activities before and after every training of the first seed."""
+        return {
+            name: before_after.preferring(
+                self._trained(name, self.seed, self.subject),
+                self.activities["main"],
+                self.pushes,
+                self.middle_layer,
+            )
+            for name in (trainings.BEFORE, *trainings.TRAININGS)
+        }
+
+    @cached_property
+    def voices(self) -> dict[int, dict[str, Voice]]:
+        """By seed, what models read and say when a message is emotional."""
+        messages = [each.text for each in self.emotional_messages]
+        return {
+            seed: {
+                name: before_after.voice(
+                    self._trained(name, seed, self.precise), messages, self.layer, self.seed
+                )
+                for name in (trainings.BEFORE, *suppression.TRAININGS)
+            }
+            for seed in self._training_seeds
+        }
+
+    @property
+    def _training_seeds(self) -> range:
+        return range(self.seed, self.seed + self.training_seeds)
+
+    @cached_property
+    def adapters(self) -> dict[tuple[str, int], Adapter]:
+        """The adapter of every training with every seed, trained now or before."""
+        found = {}
+        for seed in self._training_seeds:
+            for training in trainings.TRAININGS:
+                given = (
+                    lessons.placebo(self.chats[0], seed)
+                    if training == trainings.PLACEBO
+                    else lessons.styled(self.chats[0], training)
+                )
+                recipe = Recipe(steps=self.scale.training_steps)
+                label = f"training, {training}, seed {seed}"
+                found[training, seed] = posttraining.train(self.subject, given, recipe, seed, label)
+        return found
+
+    def _trained(self, name: str, seed: int, untrained: Subject) -> Trained:
+        """The model after a training, or the untrained one itself for `before`."""
+        return Trained(name, untrained, self.adapters.get((name, seed)))
+
+    def _losses(self, names: Sequence[str]) -> pd.DataFrame:
+        """Training, seed, step and loss of every step."""
+        rows = [
+            (name, seed, step, loss)
+            for seed in self._training_seeds
+            for name in names
+            for step, loss in enumerate(self.adapters[name, seed].losses, 1)
+        ]
+        return pd.DataFrame(rows, columns=["training", "seed", "step", "loss"])
 
     def calibration(self) -> Outcome:
         """The methods tried where the truth is known: simulated states, and real ones shuffled."""
@@ -393,6 +671,47 @@ class Study:
             layer=self.layer,
             middle_layer=self.middle_layer,
         )
+
+    def natural_pairs(self) -> Outcome:
+        """What the makers' post-training shifts: every earlier stage of the model beside the final one.
+
+        Only where the stages are at hand; raises EmolibError with the line of `stages_missing`.
+        """
+        if missing := self.stages_missing():
+            raise EmolibError(missing)
+        messages = self.corpus.read("challenge prompts")
+        return self._result(
+            natural_pairs,
+            stages=[*map(self._stage, self.profile.stages), self._as_stage(profiles.FINAL)],
+            challenging=np.array([each.kind != trainings.NEUTRAL for each in messages]),
+            layer=self.layer,
+        )
+
+    def stages_missing(self) -> str | None:
+        """One line on why there is no natural pair here, or None where there is one."""
+        return weights.why_no_stages(self.profile)
+
+    def _stage(self, name: str) -> Stage:
+        """An earlier stage, read like the model itself and then let go of."""
+        earlier = replace(self, profile=self.profile.at_stage(name))
+        subject.check_stage(earlier.profile, self.subject)
+        return earlier._as_stage(name)
+
+    def _as_stage(self, name: str) -> Stage:
+        return Stage(name, self.challenge_states, self.vectors)
+
+    @cached_property
+    def challenge_states(self) -> dict[str, np.ndarray]:
+        """States of every neutral or challenging message just before the reply, (n, n_layers, width).
+
+        By format: in the model's own chat template and as plain turns.
+        """
+        messages = self.corpus.read("challenge prompts")
+        found = {}
+        for name, template in natural_pairs.FORMATS.items():
+            chats = [render(self.subject.tokenizer, [("user", m.text)], template=template) for m in messages]
+            found[name] = self._read(f"challenges, {name}", chats, {"": REPLY_START}, self.precise)[""]
+        return found
 
     @cached_property
     def scenario_chats(self) -> list[Prompt]:
@@ -471,10 +790,13 @@ class Study:
     @cached_property
     def steered_emotions(self) -> list[str]:
         """The emotions that are steered, chosen by rule from their probe correlations."""
+        return self._spanning(self.scale.n_steered)
+
+    def _spanning(self, n: int) -> list[str]:
         main, _ = self.answers
         read = preferences.read_items(self.item_states[: len(main.items)], self.vectors, self.middle_layer)
         r = preferences.correlations(read, preferences.disposition_scores(main.disposition))
-        return preferences.spanning(r, self.vectors.names, self.scale.n_steered, preference_steering.ALWAYS)
+        return preferences.spanning(r, self.vectors.names, n, preference_steering.ALWAYS)
 
     @cached_property
     def random_directions(self) -> dict[str, np.ndarray]:
@@ -489,7 +811,6 @@ class Study:
     @cached_property
     def steered(self) -> Steered:
         """All that was asked under steering."""
-        stories = [Prompt(story.text) for story in self.stories if story.topic == self.stories[0].topic]
         weights = preferences.lexicon_weights(self.stories)
         valences = preferences.text_valences(weights, [story.text for story in self.stories])
         at = self.middle_layer
@@ -502,14 +823,21 @@ class Study:
             self.random_directions,
             preference_steering.lexical_direction(self.story_states[:, at], valences),
             at,
-            activations.mean_norms(self.subject, stories, self._layers, FROM_TOKEN_50),
+            self.stream_norms,
             self.seed,
         )
+
+    @cached_property
+    def stream_norms(self) -> np.ndarray:
+        """Mean length of the stream over the stories of one topic, (n_layers,): the unit of strengths."""
+        stories = [Prompt(story.text) for story in self.stories if story.topic == self.stories[0].topic]
+        return activations.mean_norms(self.subject, stories, self._layers, FROM_TOKEN_50)
 
     def prepare(self) -> None:
         """Do all the reading that the chapters need, with progress in the terminal."""
         _ = self.layer, self.vectors, self.severity_states, self.speaker_states, self.hidden_states
         _ = self.steered, self.stories_elsewhere, self.scenario_states, self.misread
+        _ = self.shifted, self.voices, self.examined, self.preferring
 
     @cached_property
     def speaker_dialogues(self) -> tuple:
@@ -614,6 +942,7 @@ class Study:
             seed=self.seed,
             layer=inputs.get("layer", self.layer),
             chosen_layer=self.chosen_layer,
+            training_seeds=self.training_seeds,
             dtype=self.profile.dtype,
             compare_dtype=self.profile.compare_dtype,
             device=self.subject.device,

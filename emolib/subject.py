@@ -16,6 +16,7 @@ warnings.filterwarnings("ignore", message="IProgress not found")
 import transformers  # noqa: E402
 from nnsight import TransformersModel  # noqa: E402
 from transformers import (  # noqa: E402
+    AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
     PreTrainedModel,
@@ -24,7 +25,7 @@ from transformers import (  # noqa: E402
 
 from emolib import chat, weights  # noqa: E402
 from emolib.errors import EmolibError  # noqa: E402
-from emolib.profiles import HubWeights, Profile  # noqa: E402
+from emolib.profiles import HubWeights, Profile, Weights  # noqa: E402
 
 # Where the architectures keep their blocks; nnsight's `rename` gives them all one name.
 _BLOCKS = ("model.layers", "transformer.h", "gpt_neox.layers", "model.language_model.layers")
@@ -94,18 +95,41 @@ def load(profile: Profile, device: str = "auto") -> Subject:
     """
     device = choose_device(device)
     _be_quiet()
-    source, options = weights.locate(profile)
+    model = _fetched(AutoModelForCausalLM, profile.weights, dtype=getattr(torch, profile.dtype))
+    tokenizer = _fetched(AutoTokenizer, profile.tokenizer or profile.weights)
+    return wrap(model, tokenizer, profile, device)
+
+
+def check_stage(stage: Profile, final: Subject) -> None:
+    """Check that an earlier stage's model has the shape of the final one, before its weights are loaded.
+
+    The two share a tokenizer and are compared direction by direction. Raises EmolibError that says
+    what differs.
+    """
+    _be_quiet()
+    theirs = _fetched(AutoConfig, stage.weights).get_text_config()
+    ours = final.model.config.get_text_config()
+    shape = {"vocabulary": "vocab_size", "width": "hidden_size", "number of layers": "num_hidden_layers"}
+    for word, key in shape.items():
+        if getattr(theirs, key) != getattr(ours, key):
+            raise EmolibError(
+                f"{stage.name} has {word} {getattr(theirs, key)}, {final.profile.name} has "
+                f"{getattr(ours, key)}; a pair needs two checkpoints of one model"
+            )
+
+
+def _fetched(kind: type, place: Weights, **options):
+    """A model, its configuration or its tokenizer, from where the weights lie."""
+    source, more = weights.locate(place)
     try:
-        model = AutoModelForCausalLM.from_pretrained(source, dtype=getattr(torch, profile.dtype), **options)
-        tokenizer = AutoTokenizer.from_pretrained(source, **options)
+        return kind.from_pretrained(source, **options, **more)
     except (OSError, ValueError) as error:
-        if isinstance(profile.weights, HubWeights):
+        if isinstance(place, HubWeights):
             raise EmolibError(
                 f"cannot load {source} from the model hub: is there a network, and may this account "
                 "read the model?"
             ) from error
         raise EmolibError(f"cannot load the model in {source}: {error}") from error
-    return wrap(model, tokenizer, profile, device)
 
 
 def wrap(

@@ -8,18 +8,17 @@ from pathlib import Path
 
 from emolib.errors import EmolibError
 from emolib.files import cache_dir, sha256_of
-from emolib.profiles import FolderWeights, HubWeights, PackageWeights, Profile
+from emolib.profiles import FolderWeights, HubWeights, PackageWeights, Profile, Weights
 from emolib.progress import note
 
 
-def locate(profile: Profile) -> tuple[str, dict]:
-    """Where transformers can load a profile's model from.
+def locate(weights: Weights) -> tuple[str, dict]:
+    """Where transformers can load these weights from.
 
     Returns the folder or hub id, and keyword arguments for `from_pretrained`. A GGUF file inside a
     package is converted to safetensors on first use and kept in the cache.
     Raises EmolibError when the package is missing or altered, or the folder is not there.
     """
-    weights = profile.weights
     if isinstance(weights, PackageWeights):
         return str(_converted(weights)), {}
     if isinstance(weights, HubWeights):
@@ -39,6 +38,42 @@ def why_not_here(profile: Profile) -> str | None:
             return "needs the model hub, and HF_HUB_OFFLINE is set"
     except EmolibError as error:
         return str(error)
+    return None
+
+
+def why_no_stages(profile: Profile) -> str | None:
+    """One line on why a profile's earlier stages cannot be read here, or None when they can.
+
+    Stages on the model hub are asked for only where the model itself is from there. That is so that
+    nothing is downloaded for a profile that needs no network, and that a model whose weights were
+    rounded for packaging is not compared with one whose weights were not. Asking takes seconds.
+    """
+    if not profile.stages:
+        return f"profile {profile.name!r} names no earlier stage of its model; add one under `stages:`"
+    for name in profile.stages:
+        stage = profile.at_stage(name)
+        why = why_not_here(stage)
+        if why is None and isinstance(stage.weights, HubWeights):
+            if isinstance(profile.weights, HubWeights):
+                why = _why_out_of_reach(stage.weights)
+            else:
+                others = (f"{profile.name}@{each}" for each in profile.alternatives)
+                why = (
+                    f"{stage.weights.hub_id} lies on the model hub and this profile's own weights do not; "
+                    f"take both from the hub ({', '.join(others) or 'add it under `alternatives:`'})"
+                )
+        if why is not None:
+            return f"stage {name!r} of {profile.name!r}: {why}"
+    return None
+
+
+def _why_out_of_reach(weights: HubWeights) -> str | None:
+    from huggingface_hub import hf_hub_download
+
+    try:
+        hf_hub_download(weights.hub_id, "config.json", revision=weights.revision, etag_timeout=5)
+    except (OSError, ValueError) as error:
+        return f"cannot get {weights.hub_id} from the model hub ({type(error).__name__})"
     return None
 
 

@@ -109,6 +109,7 @@ def small_scale(n_null: int, n_bootstrap: int, n_directions: int = 9) -> profile
     return profiles.Scale(
         name="smoke", stories=None, pair_emotions=None, activities=None, n_steered=9,
         n_directions=n_directions, n_null=n_null, n_bootstrap=n_bootstrap,
+        messages=None, chats=None, scenarios=None, training_steps=4, training_seeds=1,
     )  # fmt: skip
 
 

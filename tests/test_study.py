@@ -20,8 +20,11 @@ def test_study_runs_and_a_second_one_reads_nothing_again(profile, monkeypatch):
     first = study.open(profile, "smoke", device="cpu")
     found = [first.geometry(), first.severity(), first.preferences(), first.preference_steering()]
     found.append(first.artefacts())
+    trained_here = {"posttraining", "suppression"}  # see test_posttraining_study.py
     assert {c.id for outcome in found for c in outcome.claims} == {
-        entry.id for entry in claims.ledger().values() if entry.chapter
+        entry.id
+        for entry in claims.ledger().values()
+        if entry.chapter and not entry.missing and entry.chapter not in trained_here
     }
     assert first.vectors.array.shape == (171, 5, 32)
 

@@ -192,7 +192,7 @@ def run(
             ],
             ignore_index=True,
         ),
-        "texts": steered.texts.assign(distinct=[_distinct(t) for t in steered.texts.text]),
+        "texts": steered.texts.assign(distinct=[distinct(t) for t in steered.texts.text]),
     }
     return Outcome(tables, claims)
 
@@ -415,7 +415,7 @@ def _pair_table(pairs, steered: np.ndarray, emotions, probe_r) -> pd.DataFrame:
     return table
 
 
-def _distinct(text: str) -> float:
+def distinct(text: str) -> float:
     """Share of different pairs of neighbouring words: 1 is no repetition at all."""
     said = text.lower().split()
     pairs = list(pairwise(said))

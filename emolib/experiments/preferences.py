@@ -127,8 +127,8 @@ def run(
     gates = pd.DataFrame([gate for _, _, gate in instruments])
     preferred = {"main": scores["disposition"], "confirm": disposition_scores(confirm.disposition)}
     read = {
-        "main": _centred(states[:n], vectors, layer),
-        "confirm": _centred(states[n:], vectors, layer),
+        "main": read_items(states[:n], vectors, layer),
+        "confirm": read_items(states[n:], vectors, layer),
     }
     lexicon = text_valences(lexicon_weights(stories), [e.text for e in (*main.items, *confirm.items)])
     embedded = _embedding_probe(word_states, story_words, stories, vectors.names)
@@ -172,10 +172,6 @@ def spanning(r: np.ndarray, names: Sequence[str], n: int, always: Sequence[str])
 
 def read_items(states: np.ndarray, vectors: EmotionVectors, layer: int) -> np.ndarray:
     """Cosine of each item's state, centred over the items, with every vector: (n_items, n_emotions)."""
-    return _centred(states, vectors, layer)
-
-
-def _centred(states, vectors: EmotionVectors, layer: int) -> np.ndarray:
     at = states[:, vectors.layers.index(layer)].astype(np.float64)
     return cosine(at - at.mean(axis=0), vectors.at(layer))
 
@@ -335,7 +331,7 @@ def _by_layer(states, vectors: EmotionVectors, scores, gates, scale: Scale, rng)
     rows = []
     for name in gates[gates.valid].instrument:
         for layer in vectors.layers:
-            read = _centred(states, vectors, layer)
+            read = read_items(states, vectors, layer)
             r = correlations(read, scores[name])
             null = _largest_null(read, scores[name], min(scale.n_null, 200), rng)
             rows.append(

@@ -2,11 +2,10 @@
 
 import html
 
-import matplotlib as mpl
-import numpy as np
 import pandas as pd
 
-from emolib.figures.look import AMBER, BLUE, DIVERGING, RED, colours_for, null_band
+from emolib.figures.look import AMBER, BLUE, RED, colours_for, null_band
+from emolib.figures.tokens import joined, token_span
 
 
 def vector_norms(norms: pd.DataFrame, ax):
@@ -73,21 +72,15 @@ def passage_html(tokens: pd.DataFrame) -> str:
 
 
 def _one_emotion(rows: pd.DataFrame, limit: float) -> str:
-    colours = mpl.colormaps[DIVERGING]
-    spans = []
-    for row in rows.sort_values("position").itertuples():
-        style = ""
-        if row.reading < row.null_low or row.reading > row.null_high:
-            red, green, blue, _ = colours(0.5 + 0.5 * np.clip(row.reading / limit, -1, 1), bytes=True)
-            ink = "#fff" if 0.3 * red + 0.59 * green + 0.11 * blue < 150 else "#111"
-            style = f' style="background:rgb({red},{green},{blue});color:{ink}"'
-        spans.append(f'<span{style} title="{row.reading:+.3f}">{html.escape(row.token)}</span>')
-    return f"<p><b>{html.escape(rows.emotion.iloc[0])}</b> {_joined(spans, rows)}</p>"
-
-
-def _joined(spans: list[str], rows: pd.DataFrame) -> str:
-    """Tokens keep the space that the tokenizer cut off in front of them."""
-    return "".join(
-        span if not text[:1].isspace() else " " + span
-        for span, text in zip(spans, rows.sort_values("position").token, strict=True)
-    )
+    rows = rows.sort_values("position")
+    spans = [
+        token_span(
+            row.token,
+            row.reading,
+            limit,
+            f"{row.reading:+.3f}",
+            coloured=not row.null_low <= row.reading <= row.null_high,
+        )
+        for row in rows.itertuples()
+    ]
+    return f"<p><b>{html.escape(rows.emotion.iloc[0])}</b> {joined(spans, rows.token)}</p>"
