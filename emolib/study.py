@@ -563,16 +563,18 @@ class Study:
 
     @cached_property
     def voices(self) -> dict[int, dict[str, Voice]]:
-        """By seed, what models read and say when a message is emotional."""
+        """By seed, what models read and say when a message is emotional; only the first has the controls."""
         messages = [each.text for each in self.emotional_messages]
+        named = dict.fromkeys(self._training_seeds, (suppression.FLAT,))
+        named[self.seed] = suppression.TRAININGS
         return {
             seed: {
                 name: before_after.voice(
                     self._trained(name, seed, self.precise), messages, self.layer, self.seed
                 )
-                for name in (trainings.BEFORE, *suppression.TRAININGS)
+                for name in (trainings.BEFORE, *names)
             }
-            for seed in self._training_seeds
+            for seed, names in named.items()
         }
 
     @property

@@ -60,9 +60,9 @@ def run(
     """The tables and claims of suppression.
 
     `voices` holds by seed, and then for `before` and every training, what the model read and said; the
-    first seed is judged. `messages` has id, emotion and message. `hidden` (n_dialogues, width) are
-    states over the lines of somebody who hides the emotion `felt`; deflection vectors are made of them.
-    `neutral` (n_chats, n_layers, width) are neutral states.
+    first seed is judged, of the others `before` and `flat` are enough. `messages` has id, emotion and
+    message. `hidden` (n_dialogues, width) are states over the lines of somebody who hides the emotion
+    `felt`; deflection vectors are made of them. `neutral` (n_chats, n_layers, width) are neutral states.
     """
     rngs = iter(np.random.default_rng(seed).spawn(3))
     emotions = messages.emotion.to_numpy()
