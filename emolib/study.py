@@ -212,6 +212,10 @@ class Study:
         """Where this study's fresh results go."""
         return results.run_folder(self.profile.name, self.scale.name, self.corpus.folder)
 
+    def published(self, chapter: str) -> Outcome | None:
+        """What is published of a chapter for this profile, or None where nothing is."""
+        return results.load(results.results_dir() / self.profile.name / chapter)
+
     @cached_property
     def subject(self) -> Subject:
         """The loaded model."""

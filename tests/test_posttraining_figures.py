@@ -126,24 +126,22 @@ def test_agreement_is_bold_outside_its_null_and_beside_the_paper():
     assert list(table["the paper"]) == [f"{paper:.2f}", "−0.39", ""]
 
 
-def test_null_of_the_shares_is_on_the_scale_of_the_shares():
+def test_every_contrast_lies_on_its_own_null():
     rows = [
-        {"training": training, "place": place, "vectors": "story", "contrast": contrast, "low": 0, "high": 1}
+        {"training": training, "place": place, "vectors": "story", "contrast": contrast}
         | {
-            "share": contrast / 0.08,
-            "share_low": 0.2,
-            "share_high": 1.1,
-            "null_low": -0.02,
-            "null_high": 0.04,
+            "low": contrast - 0.01,
+            "high": contrast + 0.01,
+            "null_low": -contrast / 4,
+            "null_high": contrast / 2,
         }
         for training, contrast in (("before", 0.08), ("flat", 0.04))
         for place in ("before the reply", "over its own reply", "words alone")
     ]
     _, ax = figures.subplots()
-    figures.shares_left(pd.DataFrame(rows), [ax])
-    assert len(ax.patches) == 3
-    for bar in ax.patches:
-        assert (bar.get_x(), bar.get_x() + bar.get_width()) == pytest.approx((-0.25, 0.5))
+    figures.contrasts_by_place(pd.DataFrame(rows), [ax])
+    bands = [(bar.get_x(), bar.get_x() + bar.get_width()) for bar in ax.patches]
+    assert bands == [pytest.approx(ends) for ends in [(-0.02, 0.04)] * 3 + [(-0.01, 0.02)] * 3]
 
 
 def test_ranked_shifts_name_the_ends_in_order():

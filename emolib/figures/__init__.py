@@ -67,8 +67,8 @@ from emolib.figures.stability import (
 from emolib.figures.suppression import (
     contrast_by_emotion,
     contrast_by_layer,
+    contrasts_by_place,
     removed_or_masked,
-    shares_left,
 )
 from emolib.figures.texts import found_without_a_model, reliability
 
@@ -84,6 +84,7 @@ __all__ = [
     "contrast_by_emotion",
     "contrast_by_layer",
     "contrasts",
+    "contrasts_by_place",
     "correlation_by_layer",
     "cosine_map",
     "curves_that_pass",
@@ -121,7 +122,6 @@ __all__ = [
     "scenario_accuracy",
     "scenario_winners",
     "severity_curves",
-    "shares_left",
     "shift_planes",
     "shift_similarity_maps",
     "shifts_by_layer",

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from emolib.figures.look import NULL_COLOUR, PAPER_LINE
+from emolib.figures.look import NULL_COLOUR
 from emolib.figures.posttraining import BEFORE, colour_of
 
 WORDS = "words alone"
@@ -41,39 +41,35 @@ def removed_or_masked(contrasts: pd.DataFrame, ax):
     return ax
 
 
-def shares_left(contrasts: pd.DataFrame, axes):
-    """Share of the untrained model's contrast that each training leaves, by place; a panel per vectors.
+def contrasts_by_place(contrasts: pd.DataFrame, axes):
+    """How far each message's own vector reads above the others, by place; a panel per kind of vector.
 
-    Grey: emotions shuffled among the messages, on the same scale. Dashed: the untrained model.
+    Grey: emotions shuffled among the messages.
     """
-    places = list(dict.fromkeys(contrasts.place))
-    trained = [name for name in dict.fromkeys(contrasts.training) if name != BEFORE]
-    offsets = dict(zip(trained, np.linspace(-0.24, 0.24, len(trained)), strict=True))
+    places, trainings = (list(dict.fromkeys(contrasts[name])) for name in ("place", "training"))
+    offsets = dict(zip(trainings, np.linspace(-0.3, 0.3, len(trainings)), strict=True))
     for ax, (vectors, rows) in zip(axes, contrasts.groupby("vectors", sort=False), strict=True):
-        untrained = rows[rows.training == BEFORE].set_index("place").contrast
         for training, offset in offsets.items():
             dots = rows[rows.training == training].set_index("place").loc[places]
-            at, scale = np.arange(len(places)) + offset, untrained[places]
-            low, high = dots.null_low / scale, dots.null_high / scale
-            ax.barh(at, high - low, left=low, height=0.2, color=NULL_COLOUR, linewidth=0, zorder=0)
+            at, width = np.arange(len(places)) + offset, dots.null_high - dots.null_low
+            ax.barh(at, width, left=dots.null_low, height=0.17, color=NULL_COLOUR, linewidth=0, zorder=0)
             ax.errorbar(
-                dots["share"],
+                dots.contrast,
                 at,
-                xerr=[dots["share"] - dots.share_low, dots.share_high - dots["share"]],
+                xerr=[dots.contrast - dots.low, dots.high - dots.contrast],
                 fmt="o",
                 markersize=5,
                 color=colour_of(training),
                 label=training,
             )
         ax.axvline(0, color="0.6", linewidth=0.8)
-        ax.axvline(1, **PAPER_LINE)
         ax.set_yticks(range(len(places)), [place.replace(" ", "\n", 1) for place in places])
-        ax.set(xlabel="share left", title=f"{vectors} vectors", ylim=(len(places) - 0.5, -0.5))
+        ax.set(xlabel="contrast, cosine", title=f"{vectors} vectors", ylim=(len(places) - 0.5, -0.5))
         ax.tick_params(axis="y", length=0)
         if ax is not axes[0]:
             ax.set_yticklabels([])
     figure = axes[0].figure
-    figure.legend(*axes[0].get_legend_handles_labels(), ncols=len(trained), loc="outside upper center")
+    figure.legend(*axes[0].get_legend_handles_labels(), ncols=len(trainings), loc="outside upper center")
     return axes
 
 
