@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from emolib.errors import EmolibError
 
@@ -60,7 +60,7 @@ def profiles() -> None:
         from_hub = profile.weights.source == "hub"
         return weights.why_not_here(profile) or ("if the hub can be reached" if from_hub else "yes")
 
-    table = Table("profile", "about", "weights", "here")
+    table = Table(Column("profile", no_wrap=True), "about", "weights", "here")
     for name in known.names():
         profile = known.load(name)
         for each in (profile, *(profile.with_weights(other) for other in profile.alternatives)):

@@ -288,4 +288,4 @@ def test_every_chapter_has_an_experiment_a_method_and_a_notebook():
     notebooks = [path.read_text() for path in (root.parent / "notebooks").glob("*.ipynb")]
     for chapter in study.CHAPTERS:
         assert callable(getattr(study.Study, chapter))
-        assert any(f".{chapter}()" in text for text in notebooks), chapter
+        assert any(f"run.{chapter}(" in text for text in notebooks), chapter
