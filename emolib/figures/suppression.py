@@ -20,15 +20,17 @@ def removed_or_masked(contrasts: pd.DataFrame, ax):
     for training, row in table.iterrows():
         for place, marker in READ.items():
             x, y = row["share", WORDS], row["share", place]
-            ax.errorbar(
+            colour = colour_of(training)
+            # Not as error bars: the interval of a ratio need not hold its estimate.
+            ax.hlines(y, row["share_low", WORDS], row["share_high", WORDS], color=colour, linewidth=1)
+            ax.vlines(x, row["share_low", place], row["share_high", place], color=colour, linewidth=1)
+            ax.plot(
                 x,
                 y,
-                xerr=[[x - row["share_low", WORDS]], [row["share_high", WORDS] - x]],
-                yerr=[[y - row["share_low", place]], [row["share_high", place] - y]],
-                color=colour_of(training),
+                color=colour,
                 marker=marker,
                 markerfacecolor=None if place == "before the reply" else "white",
-                linewidth=1,
+                linestyle="none",
                 label=f"{training}, {place}",
             )
     ax.axline((0, 0), slope=1, color="0.6", linewidth=0.8, zorder=0)
