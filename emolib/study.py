@@ -212,9 +212,10 @@ class Study:
         """Where this study's fresh results go."""
         return results.run_folder(self.profile.name, self.scale.name, self.corpus.folder)
 
-    def published(self, chapter: str) -> Outcome | None:
-        """What is published of a chapter for this profile, or None where nothing is."""
-        return results.load(results.results_dir() / self.profile.name / chapter)
+    def published(self, chapter: str, table: str) -> pd.DataFrame | None:
+        """A table that is published for this profile, or None where there is none."""
+        path = results.results_dir() / self.profile.name / chapter / f"{table}.parquet"
+        return pd.read_parquet(path) if path.is_file() else None
 
     @cached_property
     def subject(self) -> Subject:
