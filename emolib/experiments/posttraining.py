@@ -210,7 +210,9 @@ def run(
             preferring, pushed_emotions, vectors, middle_layer, scale, next(rngs)
         ),
         "text_shifts": _text_table(read, vectors, layer),
-        "replies": _reply_table(read, examined, chats),
+        "replies": reply_table(
+            chats, {name: (each.replies, examined[name].likelihoods) for name, each in read.items()}
+        ),
         "tokens": _token_table(examined, deep_dives, vectors, layer),
         "by_seed": seed_table(judged),
     }
@@ -515,19 +517,20 @@ def _text_table(models: Mapping[str, Shifted], vectors: EmotionVectors, layer: i
     return pd.concat(tables, ignore_index=True)
 
 
-def _reply_table(
-    models: Mapping[str, Shifted], examined: Mapping[str, Examined], chats: pd.DataFrame
-) -> pd.DataFrame:
-    """Every sampled reply, how likely the untrained model finds it, and how little it repeats itself."""
+def reply_table(messages: pd.DataFrame, said: Mapping[str, tuple[Sequence[str], np.ndarray]]) -> pd.DataFrame:
+    """Every sampled reply, how likely the untrained model finds it, and how little it repeats itself.
+
+    `said` holds by training the replies to the messages and their likelihoods.
+    """
     return pd.concat(
         [
-            chats.assign(
+            messages.assign(
                 training=training,
-                reply=each.replies,
-                log_probability=examined[training].likelihoods,
-                distinct=[distinct(reply) for reply in each.replies],
+                reply=replies,
+                log_probability=likelihoods,
+                distinct=[distinct(reply) for reply in replies],
             )
-            for training, each in models.items()
+            for training, (replies, likelihoods) in said.items()
         ],
         ignore_index=True,
     )

@@ -16,11 +16,17 @@ import pandas as pd
 
 from emolib import stats
 from emolib.claims import Claim, Control, Evidence, held_against, judge
-from emolib.experiments.posttraining import BEFORE, PLACEBO, seed_table
-from emolib.experiments.preference_steering import distinct
+from emolib.experiments.posttraining import BEFORE, PLACEBO, reply_table, seed_table
 from emolib.profiles import Scale
 from emolib.results import Outcome
-from emolib.vectors import EmotionVectors, cosine, mean_by_emotion, principal_components, project_out
+from emolib.vectors import (
+    NEUTRAL_SHARE,
+    EmotionVectors,
+    cosine,
+    mean_by_emotion,
+    principal_components,
+    project_out,
+)
 
 FLAT = "flat"
 TRAININGS = (FLAT, PLACEBO, "composed")
@@ -87,7 +93,9 @@ def run(
         "contrasts": _contrast_table(found, voices[first], emotions, sets, at, scale, next(rngs)),
         "by_emotion": _emotion_table(found, emotions),
         "by_layer": _layer_table(voices[first], emotions, vectors),
-        "replies": _reply_table(voices[first], messages),
+        "replies": reply_table(
+            messages, {name: (each.replies, each.likelihoods) for name, each in voices[first].items()}
+        ),
         "by_seed": seed_table(judged),
     }
     return Outcome(tables, judged[first])
@@ -114,7 +122,7 @@ def _deflection(hidden: np.ndarray, felt: Sequence[str], neutral: np.ndarray, wa
     """A vector of every wanted emotion that is hidden in some dialogue, made as the story vectors are."""
     names = list(dict.fromkeys(felt))
     means = mean_by_emotion(hidden, felt, names)
-    made = project_out(means - means.mean(axis=0), principal_components(neutral, 0.5))
+    made = project_out(means - means.mean(axis=0), principal_components(neutral, NEUTRAL_SHARE))
     return {name: vector for name, vector in zip(names, made, strict=True) if name in wanted}
 
 
@@ -239,19 +247,3 @@ def _layer_table(models: Mapping[str, Voice], emotions, vectors: EmotionVectors)
                 {"training": training, "layer": layer, "contrast": values.mean(), "low": low, "high": high}
             )
     return pd.DataFrame(rows)
-
-
-def _reply_table(models: Mapping[str, Voice], messages: pd.DataFrame) -> pd.DataFrame:
-    """Every sampled reply, how likely the untrained model finds it, and how little it repeats itself."""
-    return pd.concat(
-        [
-            messages.assign(
-                training=training,
-                reply=voice.replies,
-                log_probability=voice.likelihoods,
-                distinct=[distinct(reply) for reply in voice.replies],
-            )
-            for training, voice in models.items()
-        ],
-        ignore_index=True,
-    )
