@@ -272,26 +272,26 @@ def test_adapter_of_another_model_says_what_differs(tiny):
 
 
 def test_a_loss_that_is_not_a_number_stops_and_keeps_the_last_checkpoint(tiny, monkeypatch):
-    loss = posttraining.trl.SFTTrainer.compute_loss
+    loss = posttraining._ReplyTrainer.compute_loss
 
     def broken(self, *args, **kwargs):
         found = loss(self, *args, **kwargs)
         return found * float("nan") if self.state.global_step == 13 else found
 
-    monkeypatch.setattr(posttraining.trl.SFTTrainer, "compute_loss", broken)
+    monkeypatch.setattr(posttraining._ReplyTrainer, "compute_loss", broken)
     with pytest.raises(EmolibError, match=r"loss is nan at step 14; .*checkpoint-10"):
         posttraining.train(tiny, LESSONS, FAST)
     assert {path.name for path in cache_dir().glob("adapters/*/training/checkpoint-*")} == {"checkpoint-10"}
 
 
 def test_a_rising_loss_stops_and_says_by_how_much(tiny, monkeypatch):
-    loss = posttraining.trl.SFTTrainer.compute_loss
+    loss = posttraining._ReplyTrainer.compute_loss
 
     def rising(self, *args, **kwargs):
         found = loss(self, *args, **kwargs)
         return found + 0.15 * max(0, self.state.global_step - 11)  # slow: a checkpoint is written on the way
 
-    monkeypatch.setattr(posttraining.trl.SFTTrainer, "compute_loss", rising)
+    monkeypatch.setattr(posttraining._ReplyTrainer, "compute_loss", rising)
     with pytest.raises(EmolibError, match=r"rose by \d+\.\d\d from step \d+ to step \d+; .*checkpoint-10"):
         posttraining.train(tiny, LESSONS, FAST.model_copy(update={"steps": 60}))
     assert {path.name for path in cache_dir().glob("adapters/*/training/checkpoint-*")} == {"checkpoint-10"}
