@@ -42,27 +42,37 @@ _Found = TypeVar("_Found")
 class Trained:
     """A training's model, put together on first use; without an adapter the untrained one itself.
 
-    `dose` multiplies what the training added to the weights.
+    `untrained` computes in the profile's precision and `precise`, the same model, in that for small
+    differences. `dose` multiplies what the training added to the weights.
     """
 
     name: str
     untrained: Subject
+    precise: Subject
     adapter: Adapter | None
     dose: float = 1.0
 
     @cached_property
     def model(self) -> Subject:
-        """The model after the training, in the untrained one's precision."""
+        """The model after the training, which talks, answers and reads stories."""
+        return self._changed(self.untrained)
+
+    @cached_property
+    def precise_model(self) -> Subject:
+        """The same for small differences: what it reads of a message or a reply."""
+        return self._changed(self.precise)
+
+    def _changed(self, base: Subject) -> Subject:
         if self.adapter is None or self.dose == 0:
-            return self.untrained
-        return posttraining.adapted(self.untrained, self.adapter, self.dose)
+            return base
+        return posttraining.adapted(base, self.adapter, self.dose)
 
     def kept(self, what: str, decides: object, make: Callable[[], _Found]) -> _Found:
         """What was observed before under the same name and for the same reasons, or is now."""
         weights = self.adapter and [joblib.hash(self.adapter.weights), self.dose]
         code = [inspect.getsource(module) for module in (sys.modules[__name__], *_DECIDING)]
-        subject = self.untrained
-        about = [what, subject.fingerprint, subject.dtype, subject.device, weights, joblib.hash(decides)]
+        subject, dtypes = self.untrained, [self.untrained.dtype, self.precise.dtype]
+        about = [what, subject.fingerprint, dtypes, subject.device, weights, joblib.hash(decides)]
         path = cache_dir() / "trainings" / f"{digest([about, code, torch.__version__])}.joblib"
         if path.is_file():
             return joblib.load(path)
@@ -78,12 +88,12 @@ def shifted(
     """What it reads before replying, and what it then writes as the untrained model reads it."""
 
     def make() -> Shifted:
-        model = trained.model
-        said = replies.sample(model, chats, N_TOKENS, TEMPERATURE, seed)
+        model = trained.precise_model
+        said = replies.sample(trained.model, chats, N_TOKENS, TEMPERATURE, seed)
         return Shifted(
             messages=_states_before_reply(model, messages, range(model.n_layers)),
             chats=_states_before_reply(model, chats, [layer])[:, 0],
-            words=_words_alone(trained.untrained, said, layer),
+            words=_words_alone(trained.precise, said, layer),
             replies=tuple(said),
         )
 
@@ -94,12 +104,12 @@ def voice(trained: Trained, messages: Sequence[str], layer: int, seed: int) -> V
     """Emotional messages: what it reads before and during its reply, and what the words alone carry."""
 
     def make() -> Voice:
-        model = trained.model
-        said = replies.sample(model, messages, N_TOKENS, TEMPERATURE, seed)
+        model = trained.precise_model
+        said = replies.sample(trained.model, messages, N_TOKENS, TEMPERATURE, seed)
         return Voice(
             before=_states_before_reply(model, messages, range(model.n_layers)),
             during=_over_reply(model, messages, said, layer),
-            words=_words_alone(trained.untrained, said, layer),
+            words=_words_alone(trained.precise, said, layer),
             replies=tuple(said),
             likelihoods=replies.likelihoods(trained.untrained, messages, said),
         )
@@ -118,13 +128,15 @@ def examined(
     """What is done for one seed only: likely replies, stories read again, and messages token by token."""
 
     def make() -> Examined:
-        model = trained.model
         return Examined(
             likelihoods=replies.likelihoods(trained.untrained, chats, said),
             stories=activations.read(
-                model, [Prompt(text) for text in stories], range(model.n_layers), FROM_TOKEN_50
+                trained.model,
+                [Prompt(text) for text in stories],
+                range(trained.model.n_layers),
+                FROM_TOKEN_50,
             ),
-            tokens=tuple(_tokens(model, text, layer) for text in deep_dives),
+            tokens=tuple(_tokens(trained.precise_model, text, layer) for text in deep_dives),
         )
 
     return trained.kept("a closer look", [chats, said, deep_dives, stories, layer], make)
@@ -155,7 +167,7 @@ def before_reply(trained: Trained, messages: Sequence[str], layer: int) -> np.nd
     return trained.kept(
         "states before the reply",
         [messages, layer],
-        lambda: _states_before_reply(trained.model, messages, [layer])[:, 0],
+        lambda: _states_before_reply(trained.precise_model, messages, [layer])[:, 0],
     )
 
 

@@ -177,6 +177,9 @@ def adapted(base: Subject, adapter: Adapter, dose: float = 1.0) -> Subject:
     }
     peft.set_peft_model_state_dict(model, state)
     merged = model.merge_and_unload().to(getattr(torch, base.dtype))
+    # Merging leaves the weights frozen. torch multiplies a slice by frozen weights row by row, which makes
+    # the logits of a batch's last tokens many times slower. No gradient is ever taken from them.
+    merged.requires_grad_(True)
     return subject.wrap(merged, base.tokenizer, base.profile, base.device)
 
 
@@ -207,8 +210,8 @@ def stream_changes(subject: Subject, adapter: Adapter) -> dict[str, np.ndarray] 
 
     `reads` and `writes` are float32 (n_layers, n, width). Their rows have the same squared length, in
     all and along every direction, as the change of the map from the normalised stream to queries and
-    values, and of the map from what a token offers to the stream. None for a model whose queries and
-    values are one matrix.
+    values, and of the map from the normalised stream of the tokens attended to, through their values, to
+    the stream; the norm's gain belongs to both. None for a model whose queries and values are one matrix.
     """
     if not {"q_proj", "v_proj"}.issubset(adapter.targets):
         return None
@@ -220,7 +223,7 @@ def stream_changes(subject: Subject, adapter: Adapter) -> dict[str, np.ndarray] 
         both = np.vstack([changes[name][layer] for name in ("q_proj", "v_proj")])
         reads.append(_rows(both * gain, 2 * rank))
         out = block.self_attn.o_proj.weight.detach().float().cpu().numpy()
-        value = changes["v_proj"][layer]
+        value = changes["v_proj"][layer] * gain
         size = block.self_attn.head_dim
         n_heads, n_values = out.shape[1] // size, len(value) // size
         # Every head writes what its group's value holds; heads of a group share the value.
@@ -333,6 +336,9 @@ def _trainer(subject, examples, recipe, seed, targets, folder) -> transformers.T
     precision = torch.bfloat16 if recipe.autocast else torch.float32
     with torch.random.fork_rng():
         model = _plain_copy(subject, precision)
+    if subject.device == "cpu":
+        # Over texts this short the fused attention is slower, most of all backward.
+        model.set_attn_implementation("eager")
     handed_on = {
         "model": model,
         "train_dataset": _dataset(examples, dpo),
@@ -352,16 +358,17 @@ class _ReplyTrainer(trl.SFTTrainer):
         # The token at a place is foretold by the logits of the place before it.
         labels = inputs["labels"][:, 1:]
         places = (labels != _IGNORED).any(dim=0).nonzero()[:, 0]
+        labels = labels[:, places]
         outputs = model(
             input_ids=inputs["input_ids"],
             attention_mask=inputs["attention_mask"],
             use_cache=False,
             logits_to_keep=places,
         )
-        learned = labels[:, places] != _IGNORED
-        loss = cross_entropy(outputs.logits[learned].float(), labels[:, places][learned], reduction="sum") / (
-            learned.sum() if num_items_in_batch is None else num_items_in_batch
+        loss = cross_entropy(
+            outputs.logits.float().flatten(0, 1), labels.flatten(), ignore_index=_IGNORED, reduction="sum"
         )
+        loss = loss / ((labels != _IGNORED).sum() if num_items_in_batch is None else num_items_in_batch)
         return (loss, outputs) if return_outputs else loss
 
 

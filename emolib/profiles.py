@@ -112,11 +112,11 @@ class Scale(_Settings):
     """How much is computed.
 
     `stories` is the number per emotion; `pair_emotions` the number of emotions among which paired
-    dialogues are read, and whose stories a trained model reads again; `activities` the number per
-    category and part; None means all there are. `n_steered` emotions and `n_directions` random
-    directions are steered. A model is post-trained for `training_steps` steps with each of
-    `training_seeds` seeds; `messages` is the number of neutral and of challenging messages that it then
-    reads, `chats` that of unseen chats and `scenarios` that of messages per emotion that it replies to.
+    dialogues are read; `activities` the number per category and part; None means all there are.
+    `n_steered` emotions and `n_directions` random directions are steered. A model is post-trained for
+    `training_steps` steps with each of `training_seeds` seeds; `messages` is the number of neutral and of
+    challenging messages that it then reads, `chats` that of unseen chats and `scenarios` that of messages
+    per emotion that it replies to.
     """
 
     name: Literal["smoke", "standard", "paper"]

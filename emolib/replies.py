@@ -7,9 +7,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from torch.nn.functional import cross_entropy
+from torch.nn.utils.rnn import pad_sequence
 
 from emolib import activations, chat
-from emolib.activations import Where
+from emolib.activations import Row, Where, in_batches
 from emolib.chat import Prompt
 from emolib.errors import EmolibError
 from emolib.files import cache_dir, digest, write_json
@@ -17,7 +19,7 @@ from emolib.progress import progress
 from emolib.subject import Subject
 
 # Sampled together, so that a seed decides every reply; a batch of this size fits any laptop.
-BATCH = 32
+BATCH = 64
 # A reply must say something: its end is not allowed before this many tokens.
 LEAST_TOKENS = 8
 
@@ -58,17 +60,38 @@ def exchange(subject: Subject, message: str, reply: str) -> Prompt:
 
 def likelihoods(subject: Subject, messages: Sequence[str], replies: Sequence[str]) -> np.ndarray:
     """Mean log-probability per token that the model gives each reply to its message, (n,)."""
-    found = []
-    for message, reply in zip(messages, replies, strict=True):
-        row = activations.encode(subject, exchange(subject, message, reply), [Where(spans=("assistant",))])
-        chosen = torch.from_numpy(row.selected[0])
-        ids = torch.from_numpy(row.ids)[None].to(subject.device)
-        with torch.no_grad():
-            # Only what stands before the reply's last token is asked for its next one.
-            logits = subject.model._module(input_ids=ids[:, : int(chosen[-1]) + 1], use_cache=False).logits
-        scores = logits[0, chosen - 1].float().log_softmax(dim=-1)
-        found.append(float(scores.gather(1, ids[0, chosen][:, None]).mean()))
-    return np.array(found)
+    rows = [
+        activations.encode(subject, exchange(subject, *each), [Where(spans=("assistant",))])
+        for each in zip(messages, replies, strict=True)
+    ]
+    order = sorted(range(len(rows)), key=lambda i: -len(rows[i].ids))
+
+    def batch(members: slice) -> np.ndarray:
+        return _likely(subject, [rows[i] for i in order[members]])
+
+    found = np.empty(len(rows))
+    found[order] = np.concatenate(list(in_batches(len(rows), subject.profile.batch_size, batch)))
+    return found
+
+
+def _likely(subject: Subject, rows: Sequence[Row]) -> np.ndarray:
+    """Mean log-probability of the tokens selected in each row, (n_rows,)."""
+    ids = [torch.from_numpy(row.ids) for row in rows]
+    # Padded on the right, where no token that is asked about can see it.
+    inputs = pad_sequence(ids, batch_first=True, padding_value=subject.tokenizer.pad_token_id)
+    chosen = torch.zeros_like(inputs, dtype=torch.bool)
+    for i, row in enumerate(rows):
+        chosen[i, torch.from_numpy(row.selected[0])] = True
+    # The token at a place is foretold by the logits of the place before it.
+    chosen, tokens = chosen[:, 1:].to(subject.device), inputs[:, 1:].to(subject.device)
+    places = chosen.any(dim=0).nonzero()[:, 0]
+    with torch.no_grad():
+        logits = subject.model._module(
+            input_ids=inputs.to(subject.device), use_cache=False, logits_to_keep=places
+        ).logits
+    chosen = chosen[:, places]
+    losses = cross_entropy(logits.float().transpose(1, 2), tokens[:, places], reduction="none")
+    return (-(losses * chosen).sum(1) / chosen.sum(1)).cpu().numpy()
 
 
 def _sampled(subject: Subject, prompts: Sequence[Prompt], n_tokens, temperature, seed) -> list[str]:

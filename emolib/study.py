@@ -102,8 +102,9 @@ ELSEWHERE = {
 SIDES = {side: Where(spans=(side,)) for side in ("user", "assistant")}
 # Messages that every model reads token by token: one of each of these kinds.
 DEEP_DIVES = ("isolation", "praise", "situation")
-# Of these many topics stories are read again by trained models, to see how far the vectors turn.
-TURNED_TOPICS = 2
+# Of these many topics stories of the steered emotions are read again by trained models, to see how far
+# the vectors turn.
+TURNED_TOPICS = 4
 # So many emotions are pushed in trained models.
 N_PUSHED = 12
 _VECTOR_SETS = ("emotions.jsonl", "stories/*.jsonl", "neutral.jsonl")
@@ -438,7 +439,7 @@ class Study:
             steps = max(1, self.scale.training_steps // 2)
         adapter = self._lesson_adapter(style, method, steps)
         unseen = [chat.text for chat in self.unseen_chats]
-        models = {dose: Trained(style, self.precise, adapter, dose) for dose in lesson.DOSES}
+        models = {dose: Trained(style, self.subject, self.precise, adapter, dose) for dose in lesson.DOSES}
         said = [
             (dose, message, reply)
             for dose in lesson.SPOKEN_DOSES
@@ -507,8 +508,7 @@ class Study:
     def turned_stories(self) -> list:
         """The stories that trained models read again."""
         topics = sorted({story.topic for story in self.stories})[:TURNED_TOPICS]
-        emotions = sorted({story.emotion for story in self.stories})[: self.scale.pair_emotions]
-        return [each for each in self.stories if each.topic in topics and each.emotion in emotions]
+        return [e for e in self.stories if e.topic in topics and e.emotion in self.steered_emotions]
 
     @cached_property
     def pushed_emotions(self) -> list[str]:
@@ -530,9 +530,7 @@ class Study:
         unseen = [chat.text for chat in self.unseen_chats]
         return {
             seed: {
-                name: before_after.shifted(
-                    self._trained(name, seed, self.precise), messages, unseen, self.layer, self.seed
-                )
+                name: before_after.shifted(self._trained(name, seed), messages, unseen, self.layer, self.seed)
                 for name in (trainings.BEFORE, *trainings.TRAININGS)
             }
             for seed in self._training_seeds
@@ -543,7 +541,7 @@ class Study:
         """A closer look at the model before and after every training of the first seed."""
         return {
             name: before_after.examined(
-                self._trained(name, self.seed, self.precise),
+                self._trained(name, self.seed),
                 [chat.text for chat in self.unseen_chats],
                 self.shifted[self.seed][name].replies,
                 [text for _, text in self.deep_dives],
@@ -558,7 +556,7 @@ class Study:
         """What the model says about activities before and after every training of the first seed."""
         return {
             name: before_after.preferring(
-                self._trained(name, self.seed, self.subject),
+                self._trained(name, self.seed),
                 self.activities["main"],
                 self.pushes,
                 self.middle_layer,
@@ -574,9 +572,7 @@ class Study:
         named[self.seed] = suppression.TRAININGS
         return {
             seed: {
-                name: before_after.voice(
-                    self._trained(name, seed, self.precise), messages, self.layer, self.seed
-                )
+                name: before_after.voice(self._trained(name, seed), messages, self.layer, self.seed)
                 for name in (trainings.BEFORE, *names)
             }
             for seed, names in named.items()
@@ -602,9 +598,9 @@ class Study:
                 found[training, seed] = posttraining.train(self.subject, given, recipe, seed, label)
         return found
 
-    def _trained(self, name: str, seed: int, untrained: Subject) -> Trained:
+    def _trained(self, name: str, seed: int) -> Trained:
         """The model after a training, or the untrained one itself for `before`."""
-        return Trained(name, untrained, self.adapters.get((name, seed)))
+        return Trained(name, self.subject, self.precise, self.adapters.get((name, seed)))
 
     def _losses(self, names: Sequence[str]) -> pd.DataFrame:
         """Training, seed, step and loss of every step."""

@@ -208,6 +208,10 @@ def test_stream_changes_have_the_lengths_of_the_maps_that_they_stand_for(archite
                 for name in ("q_proj", "v_proj")
             ]
             value = after.self_attn.v_proj.weight - before.self_attn.v_proj.weight
+            # Column by column, what a normalised stream of one coordinate alone becomes.
+            value = value @ torch.diag(
+                before.input_layernorm(width**0.5 * torch.eye(width)).diag() / width**0.5
+            )
             out = before.self_attn.o_proj.weight
         squares = sum((each**2).sum(dim=1) for each in moved) / width
         assert squares.min() > 0

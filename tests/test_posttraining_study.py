@@ -27,7 +27,7 @@ def chapters(run: study.Study) -> list:
 
 
 def test_the_chapters_train_and_read_once(profile, monkeypatch):
-    monkeypatch.setattr(study, "TURNED_TOPICS", 1)  # stories read by every model take most of the time
+    monkeypatch.setattr(study, "TURNED_TOPICS", 1)
     first = study.open(profile, "smoke", device="cpu", training_seeds=2)
     found = chapters(first)
     trained, suppressed, taught, preferred = found
@@ -75,22 +75,28 @@ def test_the_chapters_train_and_read_once(profile, monkeypatch):
 
 def test_a_trained_model_is_the_untrained_one_with_the_dose(profile):
     opened = study.open(profile, "smoke", device="cpu")
-    untrained = opened.subject
+    untrained, precise = opened.subject, opened.precise
     adapter = opened._lesson_adapter("flat", "sft", 2)
-    assert before_after.Trained("before", untrained, None).model is untrained
-    assert before_after.Trained("flat", untrained, adapter, 0.0).model is untrained
-    half = before_after.Trained("flat", untrained, adapter, 0.5).model
+    assert before_after.Trained("before", untrained, precise, None).model is untrained
+    assert before_after.Trained("flat", untrained, precise, adapter, 0.0).model is untrained
+    half = before_after.Trained("flat", untrained, precise, adapter, 0.5).model
     by_hand = posttraining.adapted(untrained, adapter, 0.5).model._module.state_dict()
     for name, tensor in half.model._module.state_dict().items():
         assert torch.equal(tensor, by_hand[name])
 
-    whole = before_after.Trained("flat", untrained, adapter)
+    whole = before_after.Trained("flat", untrained, precise, adapter)
+    rough = before_after.Trained("flat", untrained.computing_in("bfloat16"), precise, adapter)
+    assert (rough.model.dtype, rough.precise_model.dtype) == ("bfloat16", "float32")
     messages = ["Rain.", "We ate the plums."]
     found = {
         name: before_after.before_reply(each, messages, 3)
-        for name, each in (("half", before_after.Trained("flat", untrained, adapter, 0.5)), ("whole", whole))
+        for name, each in (
+            ("half", before_after.Trained("flat", untrained, precise, adapter, 0.5)),
+            ("whole", whole),
+            ("rough", rough),
+        )
     }
-    for name, dose in (("half", 0.5), ("whole", 1.0)):
+    for name, dose in (("half", 0.5), ("whole", 1.0), ("rough", 1.0)):
         model = posttraining.adapted(untrained, adapter, dose)
         chats = [model.chat([("user", message)]) for message in messages]
         rows = activations.read(model, chats, [3], activations.REPLY_START)[:, 0]
