@@ -21,3 +21,13 @@ def describe(device: str) -> dict:
         "instructions": sorted(name for name in has if has[name] is True and "bf16" in name),
         "gpu": torch.cuda.get_device_name() if device.startswith("cuda") else None,
     }
+
+
+def in_words(record: dict) -> str | None:
+    """What decides a chapter's last digits, in words, from its provenance; None where it was not recorded."""
+    found = record["machine"]
+    if "capability" not in found:
+        return None
+    device = " ".join(filter(None, (record["device"], found["gpu"])))
+    instructions = " ".join(["CPU with", found["capability"], *found["instructions"]])
+    return f"{record['dtype']} and {record['compare_dtype']} on {device}, {instructions}"

@@ -171,6 +171,19 @@ def published_profiles() -> list[str]:
     return sorted(path.parent.name for path in results_dir().glob("*/claims.json"))
 
 
+def published_chapter(chapter: str) -> dict[str, tuple[dict, dict[str, pd.DataFrame]]]:
+    """A chapter's provenance and tables by profile, wherever it is published."""
+    found = {}
+    for profile in published_profiles():
+        folder = results_dir() / profile
+        if record := read_published(folder).chapters.get(chapter):
+            tables = {
+                name: pd.read_parquet(folder / chapter / f"{name}.parquet") for name in record["tables"]
+            }
+            found[profile] = record, tables
+    return found
+
+
 def provenance(**about) -> dict:
     """A record of what made a result: the arguments, the versions and the commit."""
     return {

@@ -10,7 +10,7 @@ import inspect
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -689,6 +689,20 @@ class Study:
             challenging=np.array([each.kind != trainings.NEUTRAL for each in messages]),
             layer=self.layer,
         )
+
+    def pairs(self) -> dict[str, Mapping[str, pd.DataFrame]]:
+        """The tables of every natural pair that there is to show, by a line on what was read where.
+
+        This profile's own where its stages are at hand, and what is published for any other.
+        """
+        published = results.published_chapter("natural_pairs")
+        found = {}
+        if not self.stages_missing():
+            found[f"{self.profile.name}, read for this page"] = self.natural_pairs().tables
+            published.pop(self.profile.name, None)
+        for profile, (record, tables) in published.items():
+            found[f"{profile}, published: {machine.in_words(record)}, commit {record['commit']}"] = tables
+        return found
 
     def stages_missing(self) -> str | None:
         """One line on why there is no natural pair here, or None where there is one."""

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
+from emolib import machine
 from emolib.claims import Claim
 from emolib.errors import EmolibError
 from emolib.files import sha256_of
@@ -75,16 +76,6 @@ def compare(published: Results, again: Results) -> Comparison:
             _tables(chapter, published, again) for chapter in sorted({*published.chapters, *again.chapters})
         ],
     )
-
-
-def machine_class(record: dict) -> str | None:
-    """What decides a chapter's last digits, in words, from its provenance; None where it was not recorded."""
-    machine = record["machine"]
-    if "capability" not in machine:
-        return None
-    device = " ".join(filter(None, (record["device"], machine["gpu"])))
-    instructions = " ".join(["CPU with", machine["capability"], *machine["instructions"]])
-    return f"{record['dtype']} and {record['compare_dtype']} on {device}, {instructions}"
 
 
 def rows(claims: pd.DataFrame) -> pd.DataFrame:
@@ -155,8 +146,8 @@ def _row(before: Claim, after: Claim, factor: float) -> dict:
 
 
 def _factor(before: dict, after: dict) -> float:
-    known = machine_class(before)
-    return SAME_CLASS if known is not None and known == machine_class(after) else OTHER_CLASS
+    known = machine.in_words(before)
+    return SAME_CLASS if known is not None and known == machine.in_words(after) else OTHER_CLASS
 
 
 def _tolerances(factors: dict[str, float]) -> list[str]:
@@ -174,10 +165,12 @@ def _tolerances(factors: dict[str, float]) -> list[str]:
 def _machines(side: str, found: Results) -> list[str]:
     groups: dict[str, list[str]] = {}
     for chapter, record in found.chapters.items():
-        machine = record["machine"]
-        text = machine_class(record) or f"{record['dtype']} on {record['device']}, instructions not recorded"
-        text += f", {machine['threads']} threads" if "threads" in machine else ""
-        groups.setdefault(f"{machine['system']} {machine['processor']}, {text}", []).append(chapter)
+        used = record["machine"]
+        text = (
+            machine.in_words(record) or f"{record['dtype']} on {record['device']}, instructions not recorded"
+        )
+        text += f", {used['threads']} threads" if "threads" in used else ""
+        groups.setdefault(f"{used['system']} {used['processor']}, {text}", []).append(chapter)
     return [
         f"{side}: {text}" + (f" ({', '.join(chapters)})" if len(groups) > 1 else "")
         for text, chapters in groups.items()

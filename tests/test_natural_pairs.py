@@ -3,16 +3,19 @@
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import yaml
 from conftest import make_subject, save_profile, small_scale
 
-from emolib import paper, profiles, results, study, subject, weights
+from emolib import figures, paper, profiles, results, study, subject, weights
 from emolib.errors import EmolibError
 from emolib.experiments import natural_pairs, shifts
 from emolib.experiments.natural_pairs import Stage
+from emolib.files import sha256_of, write_json
 from emolib.vectors import EmotionVectors
 
 SCALE = small_scale(n_null=50, n_bootstrap=20)
@@ -269,3 +272,84 @@ def test_a_stage_may_not_take_the_name_of_the_last_one(tmp_path):
     path = save_profile(tmp_path)
     with pytest.raises(EmolibError, match="take another name"):
         with_stages(path, final=in_folder(tmp_path / "model"))
+
+
+def publish_alone(run: study.Study, outcome: results.Outcome, profile: str) -> None:
+    """What `publish` writes, for one chapter; it refuses a profile whose other chapters were not run."""
+    record = json.loads((run.folder / "natural_pairs" / "provenance.json").read_text())
+    target = results.results_dir() / profile
+    shutil.copytree(run.folder / "natural_pairs", target / "natural_pairs")
+    for name in ("claims.json", "provenance.json"):
+        (target / "natural_pairs" / name).unlink()
+    record["sha256"] = {path.stem: sha256_of(path) for path in target.glob("natural_pairs/*.parquet")}
+    record["claims"] = [claim.id for claim in outcome.claims]
+    claims = {"schema": results.SCHEMA, "claims": [claim.model_dump() for claim in outcome.claims]}
+    write_json(target / "claims.json", claims)
+    hashes = {"claims.json": sha256_of(target / "claims.json")}
+    seal = {"schema": results.SCHEMA, "scale": "smoke", "sha256": hashes}
+    write_json(target / "provenance.json", {**seal, "chapters": {"natural_pairs": record}})
+
+
+def test_a_pair_is_shown_where_it_was_read_and_where_it_is_published(tmp_path):
+    make_subject(seed=1).model._module.save_pretrained(tmp_path / "base")
+    path = save_profile(tmp_path)
+    alone = study.open(path, "smoke", device="cpu")
+    assert alone.pairs() == {}
+    made = with_stages(path, base=in_folder(tmp_path / "base"))
+    outcome = made.natural_pairs()
+    assert list(made.pairs()) == ["tiny, read for this page"]
+    for profile in ("tiny", "larger"):
+        publish_alone(made, outcome, profile)
+    # A fresh reading stands for what is published of the same profile.
+    own, other = made.pairs()
+    assert own == "tiny, read for this page"
+    assert other.startswith("larger, published: float32 and float32 on cpu, CPU with ")
+    shown = alone.pairs()
+    assert [line.split(",")[0] for line in shown] == ["larger", "tiny"]
+    for tables in shown.values():
+        assert set(tables) == set(outcome.tables)
+        assert tables["shifts"].equals(outcome["shifts"])
+    (results.results_dir() / "larger" / "natural_pairs" / "shifts.parquet").write_bytes(b"altered")
+    with pytest.raises(EmolibError, match="was altered after it was published"):
+        alone.pairs()
+
+
+def notebook_cell(mark: str) -> str:
+    """Source of the one cell of the chapter that holds the mark."""
+    notebook = Path(__file__).parents[1] / "notebooks" / "06_pretrain_vs_posttrain.ipynb"
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    (found,) = ["".join(cell["source"]) for cell in cells if mark in "".join(cell["source"])]
+    return found
+
+
+@pytest.mark.parametrize("stages", [["base", "final"], ["base", "sft", "dpo", "final"]])
+def test_the_chapter_draws_every_pair(stages):
+    """The chapter's own cell, on stages whose shifts are known."""
+    steps = np.linspace(0, 1, len(stages))
+    planted_stages = planted(
+        {name: step * PAPER.to_numpy() for name, step in zip(stages, steps, strict=True)}
+    )
+    tables = natural_pairs.run(planted_stages, CHALLENGING, 7, SCALE, seed=0).tables
+    shown = []
+    space = {"pairs": {"planted": tables}, "figures": figures, "display": lambda *each: shown.extend(each)}
+    for mark in ("papers_way =", "figures.left_to_shift"):
+        exec(notebook_cell(mark), space)
+    papers_way, others = (each.to_html() for each in shown)
+    for stage in stages[:-1]:
+        assert stage in papers_way
+        assert stage in others
+    assert "the paper" in papers_way
+    assert natural_pairs.PLAIN in others
+    by_hand = tables["shifts"].query("kind == 'all' and emotion == 'brooding'").set_index("stage")["shift"]
+    left = space["axes"][1, 0]
+    drawn = [bars.lines[0].get_xdata()[0] for bars in left.containers]
+    np.testing.assert_allclose(drawn, by_hand.loc[stages[:-1]])
+    # What is left to shift falls from stage to stage, from the paper's shift to the last step's.
+    np.testing.assert_allclose(drawn, PAPER["brooding"] * (1 - steps[:-1]), atol=5e-3)
+    diamonds = left.collections[-1].get_offsets()[:, 0]
+    np.testing.assert_allclose(diamonds, PAPER[list(left_names(left))])
+    plt.close("all")
+
+
+def left_names(ax) -> list[str]:
+    return [label.get_text() for label in ax.get_yticklabels()]

@@ -27,6 +27,7 @@ from emolib.figures.geometry import (
     quality_by_stories,
 )
 from emolib.figures.look import subplots, use
+from emolib.figures.natural_pairs import left_to_shift, shift_spread_by_layer, turned_vectors
 from emolib.figures.panel import preference_panel
 from emolib.figures.posttraining import (
     agreement_table,
@@ -102,6 +103,7 @@ __all__ = [
     "interval_coverage",
     "layer_similarity_map",
     "left_out",
+    "left_to_shift",
     "lexical_parts",
     "misread_scores",
     "norms_by_place",
@@ -124,12 +126,14 @@ __all__ = [
     "severity_curves",
     "shift_planes",
     "shift_similarity_maps",
+    "shift_spread_by_layer",
     "shifts_by_layer",
     "slopes_by_paraphrase",
     "subplots",
     "text_shifts",
     "token_maps",
     "training_losses",
+    "turned_vectors",
     "use",
     "vector_norms",
     "vector_reliability",

@@ -140,19 +140,20 @@ def ranked_shifts(shifts: pd.DataFrame, ax, n: int = 12):
     return ax
 
 
-def before_and_after(shifts: pd.DataFrame, training: str, axes):
+def before_and_after(shifts: pd.DataFrame, which: str, axes, by: str = "training", after: str | None = None):
     """All emotions: after against before on neutral messages, under strain, and the two shifts.
 
-    Three axes; each panel's title has the correlation, the farthest emotions are named.
+    The rows are those whose column `by` is `which`; the model after is called `after`, or the same. Three
+    axes; each panel's title has the correlation, the farthest emotions are named.
     """
-    table = shifts[shifts.training == training].pivot(index="emotion", columns="kind")
+    table = shifts[shifts[by] == which].pivot(index="emotion", columns="kind")
     for ax, kind in zip(axes[:2], KINDS, strict=True):
         words = pd.DataFrame({name: table[name][kind] for name in ("before", "after", "shift")})
         ax.axline((words.before.mean(),) * 2, slope=1, color="0.7", linewidth=0.8, zorder=0)
-        _scatter(words, "before", "after", words["shift"], training, ax)
-        ax.set(xlabel=f"before, {kind}", ylabel=f"after {training}")
+        _scatter(words, "before", "after", words["shift"], which, ax)
+        ax.set(xlabel=f"before, {kind}", ylabel=f"after {after or which}")
     words = table["shift"]
-    _scatter(words, "neutral", "challenging", words.sum(axis=1), training, axes[2])
+    _scatter(words, "neutral", "challenging", words.sum(axis=1), which, axes[2])
     axes[2].axhline(0, color="0.85", linewidth=0.8, zorder=0)
     axes[2].axvline(0, color="0.85", linewidth=0.8, zorder=0)
     axes[2].set(xlabel="shift, neutral", ylabel="shift, challenging")
@@ -253,12 +254,12 @@ def dose_curve(doses: pd.DataFrame, ax):
     return ax
 
 
-def agreement_table(agreement: pd.DataFrame) -> Styler:
-    """Each training on the paper's measures beside the paper's values; bold lies outside the null."""
+def agreement_table(agreement: pd.DataFrame, by: str = "training") -> Styler:
+    """Each training, or stage, on the paper's measures beside the paper's values; bold: outside the null."""
     table = pd.DataFrame(
         {
-            training: {row.measure: _with_interval(row) for row in rows.itertuples()}
-            for training, rows in agreement.groupby("training", sort=False)
+            name: {row.measure: _with_interval(row) for row in rows.itertuples()}
+            for name, rows in agreement.groupby(by, sort=False)
         }
     )
     entries = {measure: claims.ledger()[f"posttraining.natural.{measure}"] for measure in table.index}
