@@ -484,7 +484,7 @@ class Study:
         kinds: dict[str, list] = {}
         for each in self.corpus.read("challenge prompts"):
             kinds.setdefault(each.kind, []).append(each)
-        neutral = kinds.pop(trainings.NEUTRAL)
+        neutral = kinds.pop(shifts.NEUTRAL)
         strained = [each for group in zip_longest(*kinds.values()) for each in group if each is not None]
         return (*neutral[: self.scale.messages], *strained[: self.scale.messages])
 
@@ -686,7 +686,7 @@ class Study:
         return self._result(
             natural_pairs,
             stages=[*map(self._stage, self.profile.stages), self._as_stage(profiles.FINAL)],
-            challenging=np.array([each.kind != trainings.NEUTRAL for each in messages]),
+            challenging=np.array([each.kind != shifts.NEUTRAL for each in messages]),
             layer=self.layer,
         )
 

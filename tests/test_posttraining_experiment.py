@@ -8,7 +8,7 @@ import pytest
 
 from emolib import paper, profiles
 from emolib.errors import EmolibError
-from emolib.experiments import posttraining
+from emolib.experiments import posttraining, shifts
 from emolib.experiments.posttraining import BEFORE, PLACEBO, TRAININGS, Examined, Preferring, Shifted
 from emolib.vectors import EmotionVectors
 
@@ -18,7 +18,7 @@ N, N_CHATS, N_ITEMS, N_NEUTRAL = 40, 20, 30, 30
 RATINGS = paper.human_ratings()
 AROUSAL = RATINGS.arousal
 PAPER = paper.posttraining_shift()["diff"]
-KINDS = np.repeat([posttraining.NEUTRAL, "praise"], N // 2)
+KINDS = np.repeat([shifts.NEUTRAL, "praise"], N // 2)
 CHATS = pd.DataFrame({"id": [f"c.{i}" for i in range(N_CHATS)], "message": "Hello."})
 PUSHED = ["blissful", "calm", "angry", "bored", "hostile"]
 STORIES = [name for name in ("angry", "calm", "bored", "happy", "bold", "sad") for _ in range(2)]

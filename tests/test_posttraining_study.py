@@ -9,7 +9,7 @@ from emolib import activations, before_after, claims, posttraining, study
 from emolib.errors import EmolibError
 from emolib.experiments import lesson as lessons
 from emolib.experiments import posttraining as trainings
-from emolib.experiments import suppression
+from emolib.experiments import shifts, suppression
 
 
 @pytest.fixture
@@ -129,7 +129,7 @@ def test_no_seed_is_no_training(profile):
 def test_kinds_of_strain_are_taken_in_turn(profile):
     opened = study.open(profile, "smoke", device="cpu")
     kinds = [message.kind for message in opened.strain_messages]
-    assert kinds[: opened.scale.messages] == [trainings.NEUTRAL] * opened.scale.messages
+    assert kinds[: opened.scale.messages] == [shifts.NEUTRAL] * opened.scale.messages
     strained = kinds[opened.scale.messages :]
     assert len(strained) == opened.scale.messages
     assert {kind: strained.count(kind) for kind in strained} == dict.fromkeys(strained, len(strained) // 6)

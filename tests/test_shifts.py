@@ -118,10 +118,12 @@ def test_layers_that_shift_alike_are_told_from_those_that_do_not():
     one, other = rng.standard_normal((2, len(NAMES)))
     before = rng.standard_normal((120, 4, len(NAMES)))
     after = before + np.stack([one, 3 * one, -one, other])
-    np.testing.assert_allclose(
-        shifts.layer_correlation(before, after)[:3, :3], np.outer([1, 1, -1], [1, 1, -1]), atol=1e-9
-    )
-    assert abs(shifts.layer_correlation(before, after)[0, 3]) < 0.25
+    table = shifts.between_layers(before, after, [2, 5, 7, 9], training="x")
+    assert set(table.training) == {"x"}
+    r = table.pivot(index="layer", columns="other", values="r")
+    assert list(r.index) == list(r.columns) == [2, 5, 7, 9]
+    np.testing.assert_allclose(r.to_numpy()[:3, :3], np.outer([1, 1, -1], [1, 1, -1]), atol=1e-9)
+    assert abs(r.loc[2, 9]) < 0.25
 
 
 def test_a_planted_rotation_is_measured():

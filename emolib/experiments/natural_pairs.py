@@ -6,7 +6,7 @@ stage against the final one. Beside it stand the vectors of the stage, each mode
 without a template, since a pretrained model has never seen the template that it borrows.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -25,7 +25,6 @@ TEMPLATE, PLAIN = "chat template", "plain turns"
 # What the formats are called in `emolib.chat.render`.
 FORMATS = {TEMPLATE: "own", PLAIN: "plain"}
 FINAL_VECTORS, STAGE_VECTORS, OWN_VECTORS = "of the final model", "of the stage", "each model's own"
-NEUTRAL, CHALLENGING, ALL = "neutral", "challenging", "all"
 _PATH = ("from", "through", "to", "measure", "estimate", "low", "high", "null_low", "null_high", "n")
 
 
@@ -48,28 +47,34 @@ def run(stages: Sequence[Stage], challenging: np.ndarray, layer: int, scale: Sca
     *earlier, final = stages
     of_agreement, of_layers, of_steps, of_null = np.random.default_rng(seed).spawn(4)
     agreement, claims = _agreement(earlier, final, challenging, layer, scale, of_agreement)
-    readings = [
-        np.stack(
-            [
-                cosine(stage.states[TEMPLATE][:, i], final.vectors.at(at))
-                for i, at in enumerate(_layers(final))
-            ],
-            axis=1,
-        )
-        for stage in stages
-    ]
+    readings = [shifts.readings(stage.states[TEMPLATE], final.vectors) for stage in stages]
     at = final.vectors.layers.index(layer)
     null = stats.random_directions(final.vectors.at(layer), scale.n_null, of_null)
     random = [cosine(stage.states[TEMPLATE][:, at], null) for stage in stages]
     here = [each[:, at] for each in readings]
+    names, papers = final.vectors.names, paper.posttraining_shift()["diff"]
     return Outcome(
         {
             "agreement": agreement,
-            "shifts": _shifts(stages, here, random, challenging),
+            "shifts": pd.concat(
+                [
+                    shifts.by_emotion(
+                        before, here[-1], random[-1] - drawn, challenging, names, papers, stage=stage.name
+                    )
+                    for stage, before, drawn in zip(earlier, here, random, strict=False)
+                ],
+                ignore_index=True,
+            ),
             "path": _path(stages, here, challenging),
             "steps": _steps(stages, here, scale, of_steps),
             "by_layer": _by_layer(stages, readings, challenging, scale, of_layers),
-            "layer_similarity": _layer_similarity(stages, readings),
+            "layer_similarity": pd.concat(
+                [
+                    shifts.between_layers(before, readings[-1], _layers(final), stage=stage.name)
+                    for stage, before in zip(earlier, readings, strict=False)
+                ],
+                ignore_index=True,
+            ),
             "rotation": _rotation(stages),
         },
         claims,
@@ -132,53 +137,11 @@ def _measured(
     return shifts.agreement(before, after, challenging, final.vectors.names, ratings, papers, scale, rng)
 
 
-def _kinds(challenging: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
-    yield NEUTRAL, ~challenging
-    yield CHALLENGING, challenging
-    yield ALL, np.ones_like(challenging)
-
-
-def _shifts(
-    stages: Sequence[Stage],
-    readings: Sequence[np.ndarray],
-    random: Sequence[np.ndarray],
-    challenging: np.ndarray,
-) -> pd.DataFrame:
-    """Shift of every emotion from each stage to the final one, beside random directions' shifts."""
-    names = stages[-1].vectors.names
-    papers = paper.posttraining_shift()["diff"].reindex(list(names)).to_numpy()
-    tables = []
-    for stage, before, drawn in zip(stages[:-1], readings, random, strict=False):
-        for kind, members in _kinds(challenging):
-            shift = (readings[-1] - before)[members]
-            low, high = np.transpose([stats.mean_t_interval(each) for each in shift.T])
-            null_low, null_high = stats.band((random[-1] - drawn)[members].mean(axis=0))
-            tables.append(
-                pd.DataFrame(
-                    {
-                        "stage": stage.name,
-                        "kind": kind,
-                        "emotion": names,
-                        "before": before[members].mean(axis=0),
-                        "after": readings[-1][members].mean(axis=0),
-                        "shift": shift.mean(axis=0),
-                        "low": low,
-                        "high": high,
-                        "null_low": null_low,
-                        "null_high": null_high,
-                        "n": members.sum(),
-                        "paper": papers if kind == ALL else np.nan,
-                    }
-                )
-            )
-    return pd.concat(tables, ignore_index=True)
-
-
 def _path(stages: Sequence[Stage], readings: Sequence[np.ndarray], challenging: np.ndarray) -> pd.DataFrame:
     """Mean reading of every emotion at every stage, in order."""
     tables = []
     for order, (stage, reading) in enumerate(zip(stages, readings, strict=True)):
-        for kind, members in _kinds(challenging):
+        for kind, members in shifts.kinds(challenging):
             low, high = np.transpose([stats.mean_t_interval(each) for each in reading[members].T])
             tables.append(
                 pd.DataFrame(
@@ -257,26 +220,6 @@ def _spread(shift: np.ndarray) -> float:
 def _spread_interval(shift: np.ndarray, scale: Scale, rng: np.random.Generator) -> tuple[float, float]:
     return stats.half_sample_interval(
         lambda half: _spread(shift[half]), _spread(shift), len(shift), scale.n_bootstrap, rng
-    )
-
-
-def _layer_similarity(stages: Sequence[Stage], readings: Sequence[np.ndarray]) -> pd.DataFrame:
-    """Correlation over emotions between the shifts in every two layers."""
-    layers = _layers(stages[-1])
-    first, second = np.meshgrid(layers, layers, indexing="ij")
-    return pd.concat(
-        [
-            pd.DataFrame(
-                {
-                    "stage": stage.name,
-                    "layer": first.ravel(),
-                    "other": second.ravel(),
-                    "r": shifts.layer_correlation(before, readings[-1]).ravel(),
-                }
-            )
-            for stage, before in zip(stages[:-1], readings, strict=False)
-        ],
-        ignore_index=True,
     )
 
 

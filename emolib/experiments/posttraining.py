@@ -32,7 +32,6 @@ from emolib.vectors import EmotionVectors, cosine, mean_by_emotion, principal_co
 
 BEFORE, PLACEBO = "before", "placebo"
 TRAININGS = ("composed", "exuberant", "flat", PLACEBO)
-NEUTRAL = "neutral"
 # So many of the rated words stand for high arousal, and as many for low.
 N_EXTREME = 15
 # What each training was expected to shift, written down with the ledger before any was run.
@@ -178,7 +177,7 @@ def run(
         axis = arousal_axis(vectors, ratings.arousal, at)
         return Moved.of(before, after, vectors.at(at), axis, directions[i])
 
-    strained = np.asarray(kinds) != NEUTRAL
+    strained = np.asarray(kinds) != shifts.NEUTRAL
     by_seed = {}
     for each, rng in zip(shifted, next(rngs).spawn(len(shifted)), strict=True):
         at_layer = {training: moved(shifted[each], training, layer) for training in TRAININGS}
@@ -194,16 +193,28 @@ def run(
     judged = {each: _claims(*found, vectors) for each, found in by_seed.items()}
     first = next(iter(shifted))
     read, (at_layer, agreements, _) = shifted[first], by_seed[first]
+    readings = {name: shifts.readings(each.messages, vectors) for name, each in read.items()}
     tables = {
         "losses": losses,
-        "shifts": _shift_table(at_layer, strained, vectors, paper),
+        "shifts": pd.concat(
+            [
+                shifts.by_emotion(
+                    each.before, each.after, each.null, strained, vectors.names, paper, training=training
+                )
+                for training, each in at_layer.items()
+            ],
+            ignore_index=True,
+        ),
         "expected": _expected_table(at_layer, vectors),
         "agreement": pd.concat(
             [shifts.table(each, training=training) for training, each in agreements.items()],
             ignore_index=True,
         ),
         "by_layer": _layer_table({(t, at): moved(read, t, at) for t in TRAININGS for at in layers}, vectors),
-        "layer_similarity": _similarity_table(read, vectors),
+        "layer_similarity": pd.concat(
+            [shifts.between_layers(readings[BEFORE], readings[t], layers, training=t) for t in TRAININGS],
+            ignore_index=True,
+        ),
         "rotation": _rotation_table(examined, story_emotions, vectors),
         "weights": _weight_table(changes, vectors, neutral, scale, next(rngs)),
         "preferences": _preference_table(
@@ -328,35 +339,6 @@ def _evidence(id: str, shift: np.ndarray, trained: Moved) -> Evidence:
     )
 
 
-def _shift_table(moved: Mapping[str, Moved], strained: np.ndarray, vectors, paper: pd.Series) -> pd.DataFrame:
-    """Mean shift of every emotion by training and kind of message, with its interval and null band."""
-    groups = {NEUTRAL: ~strained, "challenging": strained, "all": np.ones_like(strained)}
-    tables = []
-    for training, each in moved.items():
-        for kind, members in groups.items():
-            null_low, null_high = stats.band(each.null[members].mean(axis=0))
-            shift = each.shift[members]
-            intervals = np.array([stats.mean_t_interval(values) for values in shift.T])
-            tables.append(
-                pd.DataFrame(
-                    {
-                        "training": training,
-                        "kind": kind,
-                        "emotion": vectors.names,
-                        "before": each.before[members].mean(axis=0),
-                        "after": each.after[members].mean(axis=0),
-                        "shift": shift.mean(axis=0),
-                        "low": intervals[:, 0],
-                        "high": intervals[:, 1],
-                        "null_low": null_low,
-                        "null_high": null_high,
-                        "n": len(shift),
-                    }
-                ).join(paper.rename("paper"), on="emotion")
-            )
-    return pd.concat(tables, ignore_index=True)
-
-
 def _expected_table(moved: Mapping[str, Moved], vectors: EmotionVectors) -> pd.DataFrame:
     """The quantities that the claims are about, for every training, in the unit of its own training."""
     rows = []
@@ -401,22 +383,6 @@ def _layer_table(moved: Mapping[tuple[str, int], Moved], vectors: EmotionVectors
                 }
             )
     return pd.DataFrame(rows)
-
-
-def _similarity_table(models: Mapping[str, Shifted], vectors: EmotionVectors) -> pd.DataFrame:
-    """Correlation over emotions between the mean shifts in every two layers."""
-
-    def read(states: np.ndarray) -> np.ndarray:
-        return np.stack([cosine(states[:, i], vectors.at(at)) for i, at in enumerate(vectors.layers)], axis=1)
-
-    before = read(models[BEFORE].messages)
-    tables = []
-    for training in TRAININGS:
-        r = shifts.layer_correlation(before, read(models[training].messages))
-        table = pd.DataFrame(r, index=pd.Index(vectors.layers, name="layer"), columns=vectors.layers)
-        long = table.melt(ignore_index=False, var_name="other", value_name="r").reset_index()
-        tables.append(long.astype({"other": int}).assign(training=training))
-    return pd.concat(tables, ignore_index=True)[["training", "layer", "other", "r"]]
 
 
 def _rotation_table(examined: Mapping[str, Examined], emotions: Sequence[str], vectors) -> pd.DataFrame:

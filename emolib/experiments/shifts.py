@@ -5,7 +5,7 @@ an emotion's vector, a shift is after minus before. Natural pairs, before and af
 post-training, and pairs that were trained here are measured alike; the ledger holds the definitions.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,7 @@ from emolib import stats
 from emolib.claims import Evidence, Null, held_against
 from emolib.errors import EmolibError
 from emolib.profiles import Scale
-from emolib.vectors import unit
+from emolib.vectors import EmotionVectors, cosine, unit
 
 MEASURES = (
     "neutral_r",
@@ -27,6 +27,7 @@ MEASURES = (
     "shift_vs_arousal_r",
     "paper_rank_r",
 )
+NEUTRAL, CHALLENGING, ALL = "neutral", "challenging", "all"
 # With fewer of a kind, a random half of all messages may hold none of it.
 LEAST_OF_A_KIND = 20
 
@@ -132,12 +133,65 @@ def correlation(
     return Measured(estimate, interval, len(messages), null)
 
 
-def layer_correlation(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """Correlation over emotions of the mean shifts in every two layers, (n_layers, n_layers).
+def readings(states: np.ndarray, vectors: EmotionVectors) -> np.ndarray:
+    """Cosines (n_messages, n_layers, n_emotions) of states (n_messages, n_layers, width) with vectors."""
+    return np.stack([cosine(states[:, i], vectors.at(at)) for i, at in enumerate(vectors.layers)], axis=1)
 
-    `before` and `after` are cosines (n_messages, n_layers, n_emotions). The paper's Fig. 84.
+
+def kinds(challenging: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    """Names of the kinds of message, all together last, and which messages (n_messages,) are of each."""
+    yield NEUTRAL, ~challenging
+    yield CHALLENGING, challenging
+    yield ALL, np.ones_like(challenging)
+
+
+def by_emotion(
+    before: np.ndarray,
+    after: np.ndarray,
+    null: np.ndarray,
+    challenging: np.ndarray,
+    names: Sequence[str],
+    paper: pd.Series,
+    **labels,
+) -> pd.DataFrame:
+    """Mean readings and shift of every emotion by kind of message, with interval, null and paper's shift.
+
+    `before` and `after` are cosines (n_messages, n_emotions), `null` (n_messages, n_directions) shifts of
+    random directions, `paper` the paper's shifts by emotion.
     """
-    return np.corrcoef((after - before).mean(axis=0))
+    tables = []
+    for kind, members in kinds(challenging):
+        shift = (after - before)[members]
+        low, high = np.transpose([stats.mean_t_interval(each) for each in shift.T])
+        null_low, null_high = stats.band(null[members].mean(axis=0))
+        tables.append(
+            pd.DataFrame(
+                {
+                    **labels,
+                    "kind": kind,
+                    "emotion": names,
+                    "before": before[members].mean(axis=0),
+                    "after": after[members].mean(axis=0),
+                    "shift": shift.mean(axis=0),
+                    "low": low,
+                    "high": high,
+                    "null_low": null_low,
+                    "null_high": null_high,
+                    "n": len(shift),
+                }
+            ).join(paper.rename("paper"), on="emotion")
+        )
+    return pd.concat(tables, ignore_index=True)
+
+
+def between_layers(before: np.ndarray, after: np.ndarray, layers: Sequence[int], **labels) -> pd.DataFrame:
+    """Correlation `r` over emotions of the mean shifts in every two layers, `layer` and `other` (Fig. 84).
+
+    `before` and `after` are cosines (n_messages, n_layers, n_emotions).
+    """
+    layer, other = np.meshgrid(layers, layers, indexing="ij")
+    r = np.corrcoef((after - before).mean(axis=0))
+    return pd.DataFrame({**labels, "layer": layer.ravel(), "other": other.ravel(), "r": r.ravel()})
 
 
 def rotation(before: np.ndarray, after: np.ndarray) -> np.ndarray:
