@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -42,6 +43,7 @@ def left_to_shift(shifts: pd.DataFrame, ax, emotions: Sequence[str] = (*RAISED, 
     ax.axvline(0, color="0.6", linewidth=0.8)
     ax.set_yticks(range(len(emotions)), emotions)
     ax.set(xlabel="shift, cosine", ylim=(len(emotions) - 0.4, -0.6))
+    ax.xaxis.set_major_locator(mpl.ticker.MaxNLocator(3))
     ax.tick_params(axis="y", length=0)
     ax.legend(fontsize="x-small")
     return ax

@@ -143,15 +143,16 @@ def ranked_shifts(shifts: pd.DataFrame, ax, n: int = 12):
 def before_and_after(shifts: pd.DataFrame, which: str, axes, by: str = "training", after: str | None = None):
     """All emotions: after against before on neutral messages, under strain, and the two shifts.
 
-    The rows are those whose column `by` is `which`; the model after is called `after`, or the same. Three
-    axes; each panel's title has the correlation, the farthest emotions are named.
+    The rows are those whose column `by` is `which`: a training, or a stage before the model called `after`.
+    Three axes; each panel's title has the correlation, the farthest emotions are named.
     """
+    first, last = ("before", f"after {which}") if after is None else (which, after)
     table = shifts[shifts[by] == which].pivot(index="emotion", columns="kind")
     for ax, kind in zip(axes[:2], KINDS, strict=True):
         words = pd.DataFrame({name: table[name][kind] for name in ("before", "after", "shift")})
         ax.axline((words.before.mean(),) * 2, slope=1, color="0.7", linewidth=0.8, zorder=0)
         _scatter(words, "before", "after", words["shift"], which, ax)
-        ax.set(xlabel=f"before, {kind}", ylabel=f"after {after or which}")
+        ax.set(xlabel=f"{first}, {kind}", ylabel=last)
     words = table["shift"]
     _scatter(words, "neutral", "challenging", words.sum(axis=1), which, axes[2])
     axes[2].axhline(0, color="0.85", linewidth=0.8, zorder=0)
