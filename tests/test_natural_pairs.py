@@ -4,6 +4,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -331,10 +332,13 @@ def test_the_chapter_draws_every_pair(stages):
     )
     tables = natural_pairs.run(planted_stages, CHALLENGING, 7, SCALE, seed=0).tables
     shown = []
-    space = {"pairs": {"planted": tables}, "figures": figures, "display": lambda *each: shown.extend(each)}
+    run = SimpleNamespace(stages_missing=lambda: None, pairs=lambda: {"planted": tables})
+    space = {"run": run, "figures": figures, "display": lambda *each: shown.extend(each), "Markdown": str}
     for mark in ("papers_way =", "figures.left_to_shift"):
         exec(notebook_cell(mark), space)
-    papers_way, others = (each.to_html() for each in shown)
+    line, *styled = shown
+    assert line == "Pairs shown: planted."
+    papers_way, others = (each.to_html() for each in styled)
     for stage in stages[:-1]:
         assert stage in papers_way
         assert stage in others

@@ -150,3 +150,45 @@ def test_ranked_shifts_name_the_ends_in_order():
     _, ax = figures.subplots()
     figures.ranked_shifts(rows.assign(low=shifts - 0.1, high=shifts + 0.1), ax, n=2)
     assert [label.get_text() for label in ax.get_yticklabels()] == ["a", "f", "b", "e"]
+
+
+def test_shares_of_both_sides_fit_their_common_axis():
+    """The second panel goes higher than the first, and both share an axis."""
+    layers = np.arange(4)
+    sides = {"reads": 0.01 * layers, "writes": 0.1 * layers}
+    weights = pd.concat(
+        [
+            pd.DataFrame(
+                {"training": "flat", "layer": layers, "side": side, "share": share, "null_low": 0.0}
+                | {"null_high": 0.01, "stream_low": 0.0, "stream_high": 2 * share}
+            )
+            for side, share in sides.items()
+        ]
+    )
+    _, axes = figures.subplots(2, sharey=True)
+    figures.weight_shares(weights, axes)
+    assert all(ax.get_ylim()[0] == 0 and ax.get_ylim()[1] >= 0.6 for ax in axes)
+    mpl.pyplot.close("all")
+
+
+def test_tables_of_preferences_and_seeds_hold_what_they_are_given():
+    preferences = pd.DataFrame(
+        [{"training": "flat", "reliability": 0.934, "valid": True, "steering_r": -0.918}]
+    ).assign(steering_low=-0.97, steering_high=0.843, n=64)
+    shown = figures.preferences_table(preferences).to_html()
+    names = re.findall(r"<th[^>]*>(.*?)</th>", shown)
+    cells = re.findall(r"<td[^>]*>(.*?)</td>", shown)
+    assert names == ["training", "reliability", "valid", "steering_r", "n"]
+    minus = "\N{MINUS SIGN}"
+    r = f"{minus}0.92<br><small>{minus}0.97 … 0.84</small>"
+    assert cells == ["flat", "0.93", "True", r, "64"]
+    by_seed = pd.DataFrame(
+        [
+            {"seed": seed, "claim": f"posttraining.{name}", "estimate": seed + 0.25, "verdict": verdict}
+            for name in ("flat.b", "flat.a")
+            for seed, verdict in ((0, "partly"), (1, "replicated"))
+        ]
+    )
+    table = figures.seeds_table(by_seed).data
+    assert list(table.index) == ["flat.a", "flat.b"]
+    assert table.loc["flat.b"].tolist() == [0.25, 1.25, "partly", "replicated"]

@@ -136,6 +136,7 @@ def ranked_shifts(shifts: pd.DataFrame, ax, n: int = 12):
     ax.axvline(0, color="0.6", linewidth=0.8)
     ax.set_yticks(range(len(named)), named, fontsize=8)
     ax.set(xlabel="shift, cosine", ylim=(len(named) - 0.4, -0.6))
+    ax.xaxis.set_major_locator(mpl.ticker.MaxNLocator(5))
     ax.tick_params(axis="y", length=0)
     return ax
 
@@ -223,8 +224,11 @@ def weight_shares(weights: pd.DataFrame, axes):
         stream = rows.groupby("layer").agg(low=("stream_low", "min"), high=("stream_high", "max"))
         for bound in (stream.low, stream.high):
             ax.plot(bound.index, bound, color="0.3", linestyle=":", linewidth=1)
-        ax.set(xlabel="layer", title=titles[side], ylim=(0, None))
+        ax.set(xlabel="layer", title=titles[side])
     axes[0].set_ylabel("share in the emotion space")
+    # Only when all is drawn: a limit set before would keep what the axes reached until then.
+    for ax in axes:
+        ax.set_ylim(bottom=0)
     _legend_of_each(axes[0], axes[0])
     return axes
 
@@ -267,6 +271,23 @@ def agreement_table(agreement: pd.DataFrame, by: str = "training") -> Styler:
     papers = {m: "" if e.paper is None else _signed(e.paper, 2) for m, e in entries.items()}
     table.insert(0, "the paper", pd.Series(papers))
     return table.rename(MEASURES).style.set_table_attributes('class="wordy"')
+
+
+def preferences_table(preferences: pd.DataFrame) -> Styler:
+    """What each model prefers and what moves it; small print is an interval."""
+    table = preferences.drop(columns=["steering_low", "steering_high"])
+    columns = ["steering_r", "steering_low", "steering_high"]
+    each = ([_signed(value, 2) for value in row] for row in preferences[columns].to_numpy())
+    table["steering_r"] = [f"{r}<br><small>{low} … {high}</small>" for r, low, high in each]
+    return table.style.format(precision=2, na_rep="").hide(axis="index")
+
+
+def seeds_table(by_seed: pd.DataFrame) -> Styler:
+    """Every claim's estimate and verdict by training seed; the chapter's name is left off the claims."""
+    short = by_seed.assign(claim=by_seed.claim.str.removeprefix("posttraining."))
+    return short.pivot(index="claim", columns="seed", values=["estimate", "verdict"]).style.format(
+        precision=2
+    )
 
 
 def replies_table(replies: pd.DataFrame, n_messages: int = 2, by: str = "training") -> Styler:

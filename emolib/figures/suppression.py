@@ -1,5 +1,6 @@
 """Figures of the chapter on suppression: does the reading fall with the words?"""
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 
@@ -67,6 +68,7 @@ def contrasts_by_place(contrasts: pd.DataFrame, axes):
         ax.axvline(0, color="0.6", linewidth=0.8)
         ax.set_yticks(range(len(places)), [place.replace(" ", "\n", 1) for place in places])
         ax.set(xlabel="contrast, cosine", title=f"{vectors} vectors", ylim=(len(places) - 0.5, -0.5))
+        ax.xaxis.set_major_locator(mpl.ticker.MaxNLocator(5))
         ax.tick_params(axis="y", length=0)
         if ax is not axes[0]:
             ax.set_yticklabels([])
