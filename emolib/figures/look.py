@@ -48,6 +48,19 @@ def null_band(ax, x, low, high, label: str | None = "null, 95 %"):
     ax.fill_between(x, low, high, color=NULL_COLOUR, linewidth=0, zorder=0, label=label)
 
 
+def shift_dots(shifts, offset: float, ax, **options) -> None:
+    """A dot with its interval for each row, the first at the top; `offset` keeps several sets apart."""
+    ax.errorbar(
+        shifts["shift"],
+        [place + offset for place in range(len(shifts))],
+        xerr=[shifts["shift"] - shifts.low, shifts.high - shifts["shift"]],
+        fmt="o",
+        markersize=4,
+        linewidth=1,
+        **options,
+    )
+
+
 def paper_line(ax, value: float, label: str = "paper"):
     """A dashed horizontal line at the paper's value."""
     ax.axhline(value, label=label, **PAPER_LINE)

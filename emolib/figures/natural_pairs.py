@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 
-from emolib.figures.look import NULL_COLOUR, null_band
+from emolib.figures.look import NULL_COLOUR, null_band, shift_dots
 
 # What the paper's post-training raises most, and what it lowers most (section 3.5).
 RAISED = ("brooding", "gloomy", "reflective")
@@ -26,16 +26,7 @@ def left_to_shift(shifts: pd.DataFrame, ax, emotions: Sequence[str] = (*RAISED, 
     ax.axvspan(first.null_low.min(), first.null_high.max(), color=NULL_COLOUR, linewidth=0, zorder=0)
     for offset, (stage, colour) in zip(_offsets(len(colours)), colours.items(), strict=True):
         dots = rows[rows.stage == stage].set_index("emotion").loc[list(emotions)]
-        ax.errorbar(
-            dots["shift"],
-            np.arange(len(dots)) + offset,
-            xerr=[dots["shift"] - dots.low, dots.high - dots["shift"]],
-            fmt="o",
-            markersize=4,
-            linewidth=1,
-            color=colour,
-            label=f"from {stage}",
-        )
+        shift_dots(dots, offset, ax, color=colour, label=f"from {stage}")
     papers = first.set_index("emotion").paper.loc[list(emotions)]
     ax.scatter(
         papers, range(len(papers)), marker="D", s=22, facecolors="none", edgecolors="0.2", label="paper"

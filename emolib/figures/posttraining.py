@@ -9,7 +9,7 @@ import seaborn as sns
 from pandas.io.formats.style import Styler
 
 from emolib import claims
-from emolib.figures.look import BLUE, DIVERGING, GREEN, NULL_COLOUR, RED, VIOLET, null_band
+from emolib.figures.look import BLUE, DIVERGING, GREEN, NULL_COLOUR, RED, VIOLET, null_band, shift_dots
 from emolib.figures.tokens import joined, token_span
 
 BEFORE = "before"
@@ -122,13 +122,10 @@ def ranked_shifts(shifts: pd.DataFrame, ax, n: int = 12):
     kinds = list(dict.fromkeys(rows.kind))
     for offset, kind in zip(np.linspace(-0.17, 0.17, len(kinds)) * (len(kinds) > 1), kinds, strict=True):
         dots = rows[rows.kind == kind].set_index("emotion").loc[named]
-        ax.errorbar(
-            dots["shift"],
-            np.arange(len(named)) + offset,
-            xerr=[dots["shift"] - dots.low, dots.high - dots["shift"]],
-            fmt="o",
-            markersize=4,
-            linewidth=1,
+        shift_dots(
+            dots,
+            offset,
+            ax,
             color=colour_of(rows.training.iloc[0]),
             markerfacecolor="white" if kind == "neutral" else None,
             label=kind,
