@@ -143,7 +143,7 @@ def examined(
 
 
 def preferring(trained: Trained, items: Sequence[Activity], pushes: np.ndarray, layer: int) -> Preferring:
-    """Answers about activities, states over them, and answers with their tokens pushed in `layer`.
+    """Answers about activities, states over them in `layer`, and answers with their tokens pushed there.
 
     `pushes` is (n_pushes, 1, width), no push first; they are made in the first frame only.
     """
@@ -155,7 +155,7 @@ def preferring(trained: Trained, items: Sequence[Activity], pushes: np.ndarray, 
             answers=np.stack(
                 [activations.log_probabilities(model, each, interviews.WORDS) for each in frames]
             ),
-            states=interviews.item_states(model, items),
+            states=interviews.item_states(model, items, [layer])[:, 0],
             pushed=steering.log_probabilities(model, frames[0], "item", [layer], pushes, interviews.WORDS),
         )
 

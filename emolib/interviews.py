@@ -82,9 +82,8 @@ def answers(subject: Subject, items: Sequence[Activity], choices: bool) -> Answe
     )
 
 
-def item_states(subject: Subject, items: Sequence[Activity]) -> np.ndarray:
+def item_states(subject: Subject, items: Sequence[Activity], layers: Sequence[int]) -> np.ndarray:
     """Residual stream over each activity's own tokens, mean over the frames, (n_items, n_layers, width)."""
-    layers = range(subject.n_layers)
     frames = [
         activations.read_many(subject, prompts, layers, {"": ITEM}, "activities", keep=True)[""]
         for prompts in disposition_prompts(subject, items)

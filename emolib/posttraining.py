@@ -1,4 +1,4 @@
-"""Post-training a subject with a low-rank adapter, and reading what that changed in its weights.
+"""Post-training a subject with a low-rank adapter.
 
 The adapter sits on the queries and values of every attention (paper, section 3.5, asks what
 post-training shifts; here we know what was trained). Only the replies are learned; the message is
@@ -9,7 +9,6 @@ loaded. The base subject is never touched.
 import copy
 import inspect
 import json
-import re
 import shutil
 import sys
 import warnings
@@ -52,7 +51,6 @@ RISE_ALLOWED = 0.25
 _TARGETS = (("q_proj", "v_proj"), ("c_attn",), ("query_key_value",))
 _COMPLETE = "complete"
 _IGNORED = -100
-_LAYER = re.compile(r"\.(\d+)\.")
 
 
 class Recipe(BaseModel):
@@ -167,7 +165,7 @@ def adapted(base: Subject, adapter: Adapter, dose: float = 1.0) -> Subject:
     the base's precision; `computing_in("float32")` before merging keeps small changes whole. Raises
     EmolibError for an adapter that was trained on another model.
     """
-    _check_base(base, adapter)
+    check_base(base, adapter)
     with torch.random.fork_rng(), _quietly():
         model = peft.get_peft_model(_plain_copy(base, torch.float32), _lora(adapter.recipe, adapter.targets))
     # The change is a product of two factors; the dose goes to one of them.
@@ -183,68 +181,22 @@ def adapted(base: Subject, adapter: Adapter, dose: float = 1.0) -> Subject:
     return subject.wrap(merged, base.tokenizer, base.profile, base.device)
 
 
-def weight_change(subject: Subject, adapter: Adapter) -> dict[str, np.ndarray]:
-    """What the adapter adds to each kind of weight, float32 (n_layers, n_outputs, n_inputs).
-
-    Keys are the adapted modules (`q_proj`, `v_proj`). The inputs of all of them are the normalised
-    residual stream, so the last axis can be projected on directions in it. Raises EmolibError for an
-    adapter that was trained on another model.
-    """
-    _check_base(subject, adapter)
-    scale = adapter.recipe.alpha / adapter.recipe.rank
-    changes: dict[str, dict[int, np.ndarray]] = {target: {} for target in adapter.targets}
-    for name, down in adapter.weights.items():
-        module, found, _ = name.partition(".lora_A.")
-        if found:
-            up = adapter.weights[name.replace(".lora_A.", ".lora_B.")]
-            layer = int(_LAYER.search(module).group(1))
-            changes[module.rsplit(".", 1)[1]][layer] = scale * up @ down
-    return {
-        target: np.stack([each[layer] for layer in range(subject.n_layers)])
-        for target, each in changes.items()
-    }
-
-
-def stream_changes(subject: Subject, adapter: Adapter) -> dict[str, np.ndarray] | None:
-    """Directions of the residual stream along which the adapter changes what a layer reads and writes.
-
-    `reads` and `writes` are float32 (n_layers, n, width). Their rows have the same squared length, in
-    all and along every direction, as the change of the map from the normalised stream to queries and
-    values, and of the map from the normalised stream of the tokens attended to, through their values, to
-    the stream; the norm's gain belongs to both. None for a model whose queries and values are one matrix.
-    """
-    if not {"q_proj", "v_proj"}.issubset(adapter.targets):
-        return None
-    changes, rank = weight_change(subject, adapter), adapter.recipe.rank
-    blocks = subject.model._module.get_decoder().layers
-    reads, writes = [], []
-    for layer, block in enumerate(blocks):
-        gain = _gain(block.input_layernorm)
-        both = np.vstack([changes[name][layer] for name in ("q_proj", "v_proj")])
-        reads.append(_rows(both * gain, 2 * rank))
-        out = block.self_attn.o_proj.weight.detach().float().cpu().numpy()
-        value = changes["v_proj"][layer] * gain
-        size = block.self_attn.head_dim
-        n_heads, n_values = out.shape[1] // size, len(value) // size
-        # Every head writes what its group's value holds; heads of a group share the value.
-        each = [
-            out[:, size * h : size * (h + 1)] @ value[size * (g := h * n_values // n_heads) : size * (g + 1)]
-            for h in range(n_heads)
-        ]
-        writes.append(_rows(np.vstack([one.T for one in each]), n_heads * rank))
-    return {"reads": np.stack(reads), "writes": np.stack(writes)}
-
-
-def _gain(norm: torch.nn.Module) -> np.ndarray:
-    """What a root-mean-square norm multiplies each coordinate by; Gemma's weights count from one."""
-    weight = norm.weight.detach().float().cpu().numpy()
-    return 1 + weight if type(norm).__name__.startswith("Gemma") else weight
-
-
-def _rows(matrix: np.ndarray, rank: int) -> np.ndarray:
-    """As few rows as a matrix of this rank needs, with the same products between its columns."""
-    _, lengths, rows = np.linalg.svd(np.linalg.qr(matrix, mode="r"), full_matrices=False)
-    return (lengths[:, None] * rows)[:rank].astype(np.float32)
+def check_base(base: Subject, adapter: Adapter) -> None:
+    """Raise EmolibError, saying what differs, for an adapter that was trained on another model."""
+    differing = [
+        f"{name} {trained}, not {here}"
+        for name, trained, here in (
+            ("width", adapter.width, base.width),
+            ("vocabulary", adapter.vocabulary, _vocabulary(base)),
+            ("fingerprint", adapter.fingerprint, base.fingerprint),
+        )
+        if trained != here
+    ]
+    if differing:
+        raise EmolibError(
+            f"the adapter was trained on another model than {base.profile.name}: it has "
+            f"{'; '.join(differing)}; train it on this one"
+        )
 
 
 @dataclass(frozen=True)
@@ -313,13 +265,16 @@ def _key(subject: Subject, examples: Sequence[_Example], recipe: Recipe, seed: i
 
 def _trainer(subject, examples, recipe, seed, targets, folder) -> transformers.Trainer:
     dpo = recipe.method == "dpo"
+    # A pair is two texts, and trl keeps all their logits: half a batch at a time takes no more memory.
+    parts = 2 if dpo and recipe.batch_size % 2 == 0 else 1
     options = {
         "output_dir": str(folder),
         "max_steps": recipe.steps,
         "learning_rate": recipe.learning_rate,
         "warmup_steps": recipe.steps // 10,
         "lr_scheduler_type": "linear",
-        "per_device_train_batch_size": recipe.batch_size,
+        "per_device_train_batch_size": recipe.batch_size // parts,
+        "gradient_accumulation_steps": parts,
         "max_length": None,  # checked before, so that no reply is cut unnoticed
         "bf16": recipe.autocast,
         "activation_checkpointing": False,
@@ -425,23 +380,6 @@ def _plain_copy(subject: Subject, precision: torch.dtype) -> PreTrainedModel:
 
 def _vocabulary(subject: Subject) -> int:
     return subject.model._module.get_input_embeddings().weight.shape[0]
-
-
-def _check_base(base: Subject, adapter: Adapter) -> None:
-    differing = [
-        f"{name} {trained}, not {here}"
-        for name, trained, here in (
-            ("width", adapter.width, base.width),
-            ("vocabulary", adapter.vocabulary, _vocabulary(base)),
-            ("fingerprint", adapter.fingerprint, base.fingerprint),
-        )
-        if trained != here
-    ]
-    if differing:
-        raise EmolibError(
-            f"the adapter was trained on another model than {base.profile.name}: it has "
-            f"{'; '.join(differing)}; train it on this one"
-        )
 
 
 class _Watch(TrainerCallback):

@@ -38,6 +38,7 @@ from emolib import (
     steering,
     subject,
     vectors,
+    weight_changes,
     weights,
 )
 from emolib.activations import EVERY_TOKEN, FROM_TOKEN_50, MESSAGES, REPLY_START, Where
@@ -388,7 +389,7 @@ class Study:
     def posttraining(self) -> Outcome:
         """Chapter 6: what trainings with a known aim shift before the reply."""
         changes = {
-            name: posttraining.stream_changes(self.precise, self.adapters[name, self.seed])
+            name: weight_changes.in_stream(self.precise, self.adapters[name, self.seed])
             for name in trainings.TRAININGS
         }
         return self._result(
@@ -802,7 +803,7 @@ class Study:
     def item_states(self) -> np.ndarray:
         """States over every activity's tokens, main ones first, (n_items, n_layers, width)."""
         items = [*self.activities["main"], *self.activities["confirm"]]
-        return interviews.item_states(self.subject, items)
+        return interviews.item_states(self.subject, items, range(self.subject.n_layers))
 
     @cached_property
     def steered_emotions(self) -> list[str]:

@@ -9,7 +9,7 @@ import torch
 from conftest import TEXTS, content, make_subject
 from torch.nn.functional import cross_entropy
 
-from emolib import activations, posttraining
+from emolib import activations, posttraining, weight_changes
 from emolib.corpus import Corpus, lessons
 from emolib.corpus.lessons import Lesson
 from emolib.errors import EmolibError
@@ -51,6 +51,17 @@ def reply_loss(subject, given) -> float:
         total += cross_entropy(logits, torch.tensor(after), reduction="sum").item()
         n += len(after)
     return total / n
+
+
+def preference_loss(before, after, lesson) -> float:
+    """Minus the log-probability that the reply is preferred, from summed log-likelihoods (DPO)."""
+    turned = replace(lesson, reply=lesson.rejected)
+    n_reply, n_other = (
+        len(after.tokenizer(f"{each.reply}<|im_end|>")["input_ids"]) for each in (lesson, turned)
+    )
+    gained = n_reply * (reply_loss(before, [lesson]) - reply_loss(after, [lesson]))
+    other = n_other * (reply_loss(before, [turned]) - reply_loss(after, [turned]))
+    return float(np.log1p(np.exp(-FAST.beta * (gained - other))))
 
 
 def test_first_loss_is_that_of_the_replies_alone(tiny):
@@ -155,26 +166,31 @@ def test_an_adapter_of_zeros_changes_nothing(tiny):
     np.testing.assert_array_equal(stream(posttraining.adapted(tiny, zeros)), stream(tiny))
 
 
-def test_weight_change_is_what_merging_adds(any_subject):
+def test_merging_adds_the_product_of_the_factors_and_nothing_else(any_subject):
     trained = posttraining.train(any_subject, LESSONS, FAST.model_copy(update={"steps": 5}))
-    changes = posttraining.weight_change(any_subject, trained)
+    scale = trained.recipe.alpha / trained.recipe.rank
+    products = {
+        name.removeprefix("base_model.model.").removesuffix(".lora_A.weight"): scale
+        * trained.weights[name.replace(".lora_A.", ".lora_B.")]
+        @ down
+        for name, down in trained.weights.items()
+        if ".lora_A." in name
+    }
     before = dict(any_subject.model._module.named_parameters())
     after = posttraining.adapted(any_subject, trained).model._module.state_dict()
     moved = 0
     for name, tensor in after.items():
         difference = (tensor - before[name].detach()).numpy() if name in before else np.zeros(1)
-        owner = next((target for target in changes if name.endswith(f"{target}.weight")), None)
-        if owner is None:
+        expected = products.get(name.removesuffix(".weight"))
+        if expected is None:
             assert not difference.any()
             continue
-        layer = int(next(part for part in name.split(".") if part.isdigit()))
-        expected = changes[owner][layer]
-        if owner == "c_attn":  # GPT-2 keeps its weights as (inputs, outputs)
+        if name.endswith("c_attn.weight"):  # GPT-2 keeps its weights as (inputs, outputs)
             difference = difference.T
         assert expected.shape == difference.shape
         np.testing.assert_allclose(difference, expected, atol=1e-6)
         moved += bool(expected.any())
-    assert moved == any_subject.n_layers * len(changes)
+    assert moved == any_subject.n_layers * len(trained.targets)
 
 
 def learned(subject) -> Adapter:
@@ -192,7 +208,7 @@ def test_stream_changes_have_the_lengths_of_the_maps_that_they_stand_for(archite
     """Reads beside the model's own modules before and after; writes beside every head by hand."""
     base = make_subject(architecture)
     adapter = learned(base)
-    found = posttraining.stream_changes(base, adapter)
+    found = weight_changes.in_stream(base, adapter)
     changed = posttraining.adapted(base, adapter)
     width, n_heads, n_values, size = 32, 4, 2, 8
     assert found["reads"].shape == (base.n_layers, 6, width)
@@ -228,7 +244,7 @@ def test_stream_changes_have_the_lengths_of_the_maps_that_they_stand_for(archite
 def test_queries_and_values_in_one_matrix_have_no_stream_changes():
     fused = make_subject("gpt2")
     trained = posttraining.train(fused, LESSONS, FAST.model_copy(update={"steps": 1}))
-    assert posttraining.stream_changes(fused, trained) is None
+    assert weight_changes.in_stream(fused, trained) is None
 
 
 def test_a_dose_multiplies_the_change_of_the_weights(tiny):
@@ -268,7 +284,7 @@ def test_an_adapter_survives_its_file(tiny, tmp_path):
 def test_adapter_of_another_model_says_what_differs(tiny):
     trained = posttraining.train(tiny, LESSONS, FAST.model_copy(update={"steps": 1}))
     stranger = make_subject(seed=1)
-    for use in (posttraining.adapted, posttraining.weight_change):
+    for use in (posttraining.adapted, weight_changes.in_stream):
         with pytest.raises(EmolibError, match=f"fingerprint {tiny.fingerprint}, not {stranger.fingerprint}"):
             use(stranger, trained)
     with pytest.raises(EmolibError, match="width 64, not 32; vocabulary 500, not 400; train"):
@@ -320,6 +336,20 @@ def test_preference_learning_begins_at_log_two_and_parts_the_replies(tiny):
         return reply_loss(subject, turned) - reply_loss(subject, LESSONS)
 
     assert gap(posttraining.adapted(tiny, trained)) > gap(tiny) + 0.1
+
+
+@pytest.mark.parametrize("n", [4, 5])  # an even batch is taken in halves
+def test_preference_loss_after_a_step_is_the_one_by_hand(tiny, n):
+    recipe = FAST.model_copy(update={"method": "dpo", "batch_size": n})
+    first, second = (
+        posttraining.train(tiny, LESSONS[:n], recipe.model_copy(update={"steps": steps})) for steps in (1, 2)
+    )
+    # The second loss of the longer training is of weights whose one step had the rate of the shorter one.
+    by_hand = np.mean(
+        [preference_loss(tiny, posttraining.adapted(tiny, first), each) for each in LESSONS[:n]]
+    )
+    assert second.losses[1] == pytest.approx(by_hand, abs=1e-4)
+    assert second.losses[1] < np.log(2) - 0.02
 
 
 def test_autocast_begins_near_the_same_loss(tiny):

@@ -85,7 +85,7 @@ def preferring(seed: int) -> Preferring:
     liking = rng.standard_normal(N_ITEMS)
     return Preferring(
         answers=as_log_probabilities(liking + 0.3 * rng.standard_normal((3, N_ITEMS))),
-        states=rng.standard_normal((N_ITEMS, len(LAYERS), WIDTH)),
+        states=rng.standard_normal((N_ITEMS, WIDTH)),
         pushed=as_log_probabilities(rng.standard_normal((N_ITEMS, 1 + len(PUSHED)))),
     )
 
@@ -420,7 +420,7 @@ def test_preferences_are_compared_with_those_before(vectors):
         assert table.loc[name, "reliability"] == pytest.approx(3 * between / (1 + 2 * between))
         assert table.loc[name, "valid"] == (3 * between / (1 + 2 * between) >= 0.8)
         scores[name] = sum((row - row.mean()) / row.std() for row in odds) / 3
-        centred = each.states[:, 0] - each.states[:, 0].mean(axis=0)
+        centred = each.states - each.states.mean(axis=0)
         read = [[row @ v / np.linalg.norm(row) for row in centred] for v in units(vectors, 0)]
         probes[name] = np.array([np.corrcoef(row, scores[name])[0, 1] for row in read])
         for emotion in ("blissful", "hostile"):

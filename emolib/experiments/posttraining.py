@@ -19,10 +19,10 @@ from emolib.experiments import shifts
 from emolib.experiments.preference_steering import ALWAYS, distinct
 from emolib.experiments.preferences import (
     LEAST_RELIABILITY,
+    centred_cosine,
     correlations,
     disposition_scores,
     log_odds,
-    read_items,
     reliability,
 )
 from emolib.experiments.shifts import Measured
@@ -82,7 +82,8 @@ class Preferring:
 
     Log-probabilities of the words of the disposition instrument: `answers` (n_frames, n_items, n_words),
     and `pushed` (n_items, 1 + n_emotions, n_words) in the first frame with the activity's tokens pushed
-    along an emotion's vector, after none; `states` (n_items, n_layers, width) over the activities.
+    along an emotion's vector, after none; `states` (n_items, width) over the activities, in the layer of
+    the push.
     """
 
     answers: np.ndarray
@@ -158,7 +159,7 @@ def run(
     `shifted` holds by seed, and then for `before` and every training, what was read; claims are judged
     on the first seed. The rest is of that seed: `examined`, `preferring` (the emotions pushed are
     `pushed_emotions`) and, by training, `changes` of the stream (see
-    `emolib.posttraining.stream_changes`; empty where they cannot be had). `kinds` (n_messages,) names
+    `emolib.weight_changes.in_stream`; empty where they cannot be had). `kinds` (n_messages,) names
     the kind of every message, `chats` has id and message of the unseen chats, `deep_dives` the names of
     the messages read token by token, `story_emotions` the emotion of every story read again. `neutral`
     (n_chats, n_layers, width) are neutral states, `ratings` human ratings and `paper` the paper's
@@ -442,7 +443,7 @@ def _preference_table(
     for (training, each), own in zip(preferring.items(), rng.spawn(len(preferring)), strict=True):
         found = reliability(log_odds(each.answers))
         scores = disposition_scores(each.answers)
-        r = correlations(read_items(each.states, vectors, layer), scores)
+        r = correlations(centred_cosine(each.states, vectors.at(layer)), scores)
         if before is None:
             before = scores, r
         odds = log_odds(each.pushed)

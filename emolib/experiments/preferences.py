@@ -171,9 +171,13 @@ def spanning(r: np.ndarray, names: Sequence[str], n: int, always: Sequence[str])
 
 
 def read_items(states: np.ndarray, vectors: EmotionVectors, layer: int) -> np.ndarray:
-    """Cosine of each item's state, centred over the items, with every vector: (n_items, n_emotions)."""
-    at = states[:, vectors.layers.index(layer)].astype(np.float64)
-    return cosine(at - at.mean(axis=0), vectors.at(layer))
+    """What every vector reads of each item in one layer, (n_items, n_emotions); see `centred_cosine`."""
+    return centred_cosine(states[:, vectors.layers.index(layer)], vectors.at(layer))
+
+
+def centred_cosine(states: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    """Cosine of states (n_items, width), centred over the items, with every vector, (n_items, n_vectors)."""
+    return cosine(states - states.mean(axis=0, dtype=np.float64), vectors)
 
 
 def _standard(values: np.ndarray) -> np.ndarray:
