@@ -8,6 +8,8 @@ DEVICE  ?= auto
 CORPUS  ?=
 # How often every training is done; the scale says, and three times is published.
 TRAINING_SEEDS ?=
+# Of these chapters only, `make verify` checks the claims.
+CHAPTER ?=
 CORES   ?= all
 PYTHON  ?= python3
 
@@ -62,8 +64,9 @@ results: chapters  ## publish the fresh results of PROFILE to results/
 	@emolib publish --profile $(PROFILE) --scale $(SCALE)
 	@python -m emolib.figures.readme $(PROFILE)
 
-verify: .venv/book  ## run everything again from scratch, compare it with results/
-	@emolib verify --profile $(PROFILE) --device $(DEVICE) --scale $(SCALE)
+verify: .venv/book  ## run everything, or CHAPTER, again from scratch, compare it with results/
+	@emolib verify --profile $(PROFILE) --device $(DEVICE) --scale $(SCALE) \
+		$(foreach each,$(CHAPTER),--chapter $(each))
 
 scorecard: .venv/book  ## print the scorecard of the last run
 	@emolib scorecard --profile $(PROFILE) --scale $(SCALE) $(TEXTS)

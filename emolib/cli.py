@@ -129,6 +129,9 @@ def verify(
     profile: ProfileOption = DEFAULT_PROFILE,
     scale: Annotated[str, typer.Option(help="Scale of the re-run; the published one if left out.")] = "",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    chapter: Annotated[
+        list[str] | None, typer.Option(help="Only this chapter; may be given more than once.")
+    ] = None,
     against: Annotated[
         Path | None, typer.Option(help="Compare this run or results folder instead of running again.")
     ] = None,
@@ -147,8 +150,10 @@ def verify(
 
     name = known.load(profile).name
     before = results.read_published(published or results.results_dir() / name)
+    before = before.only(chapter) if chapter else before
     if against is not None:
-        found = verification.compare(before, results.read(against))
+        again = results.read(against)
+        found = verification.compare(before, again.only(chapter) if chapter else again)
     else:
         from emolib import study
 
@@ -157,7 +162,7 @@ def verify(
                 again = study.run_again(
                     before, profile, scale or before.setting("scale"), device, Path(place)
                 )
-                found = verification.compare(before, again)
+                found = verification.compare(before, again.only(chapter) if chapter else again)
         except _Stopped:
             print("stopped; a check starts from scratch, so nothing of it is kept", file=sys.stderr)
             raise typer.Exit(130) from None

@@ -10,7 +10,7 @@ import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -53,6 +53,20 @@ class Results:
             each = ", ".join(f"{chapter} {value}" for chapter, value in found.items())
             raise EmolibError(f"the chapters in {self.folder} differ in {name} ({each}); {_AGAIN}")
         return next(iter(found.values()))
+
+    def only(self, chapters: Collection[str]) -> "Results":
+        """Some of the chapters, with their claims. Raises EmolibError for one without a judged claim."""
+        judged = {claim.chapter for claim in self.claims if claim.verdict != "not run"}
+        if missing := [chapter for chapter in chapters if chapter not in judged]:
+            raise EmolibError(
+                f"{self.folder} has no judged claim of a chapter {' or '.join(missing)}; it has some of "
+                f"{', '.join(name for name in self.chapters if name in judged)}"
+            )
+        return Results(
+            self.folder,
+            {name: record for name, record in self.chapters.items() if name in chapters},
+            [claim for claim in self.claims if claim.chapter in chapters],
+        )
 
     def check_subject(self, fingerprint: str, dtype: str) -> None:
         """Raise EmolibError when these results are of other weights in the same precision."""

@@ -126,6 +126,8 @@ CHAPTERS = (
 )
 # Run only where a profile's earlier stages are at hand, see `Study.stages_missing`.
 WITH_STAGES = ("natural_pairs",)
+# Whose numbers depend on how often the model is post-trained.
+_TRAINED = ("posttraining", "suppression")
 _SHARED_CODE = (claims, paper, stats, vectors)
 # An experiment whose outcome depends on the code of others.
 _BUILT_ON = {
@@ -180,6 +182,7 @@ def run_again(
     models.mkdir(parents=True, exist_ok=True)
     (place / "cache").mkdir(parents=True)
     (place / "cache" / "models").symlink_to(models.resolve())
+    seeds = [published.chapters[each]["training_seeds"] for each in _TRAINED if each in published.chapters]
     with _environment(EMOLIB_CACHE=str(place / "cache"), EMOLIB_RUNS=str(place / "runs")):
         made = open(
             profile,
@@ -187,7 +190,7 @@ def run_again(
             published.setting("seed"),
             published.setting("chosen_layer"),
             device,
-            training_seeds=published.chapters.get("posttraining", {}).get("training_seeds"),
+            training_seeds=max(seeds, default=None),
         )
         published.check_subject(made.subject.fingerprint, made.profile.dtype)
         chapters = [chapter for chapter in (*CHAPTERS, *WITH_STAGES) if chapter in published.chapters]

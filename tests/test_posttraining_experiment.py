@@ -223,6 +223,39 @@ def test_text_claim_is_the_correlation_of_plain_mean_shifts(vectors):
     assert len(outcome["text_shifts"]) == len(TRAININGS) * len(vectors.names)
 
 
+def test_what_all_trainings_share_is_taken_out_with_the_placebo(vectors):
+    """A push that all trainings have in common hides which reading belongs to which words."""
+    models = states(vectors, {}, {})
+    untouched = {place: getattr(models[BEFORE], place) for place in ("chats", "words")}
+    models[PLACEBO] = replace(models[PLACEBO], **untouched)
+    common = 1.5 * np.random.default_rng(8).standard_normal(len(vectors.names)) @ units(vectors, LAYER)
+    for t in TRAININGS:
+        models[t] = replace(models[t], chats=models[t].chats + common, words=models[t].words + common)
+    table = run(vectors, models, shifted={2: models})["text_specificity"]
+    assert set(table.seed) == {2}
+
+    def mean_shift(training, place):
+        read = [
+            (each / np.linalg.norm(each, axis=1, keepdims=True)) @ units(vectors, LAYER).T
+            for each in (getattr(models[training], place), getattr(models[BEFORE], place))
+        ]
+        return (read[0] - read[1]).mean(axis=0)
+
+    found = table.set_index(["what", "reading", "text"]).r
+    assert len(found) == len(TRAININGS) ** 2 + (len(TRAININGS) - 1) ** 2
+    for (what, reading, text), r in found.items():
+        before_reply, in_text = mean_shift(reading, "chats"), mean_shift(text, "words")
+        if what == "beyond the placebo":
+            before_reply, in_text = (
+                each - mean_shift(PLACEBO, place)
+                for each, place in ((before_reply, "chats"), (in_text, "words"))
+            )
+            assert r > 0.8 if reading == text else abs(r) < 0.5
+        else:
+            assert r > 0.8
+        assert r == pytest.approx(np.corrcoef(before_reply, in_text)[0, 1], abs=1e-6)
+
+
 def test_tables_hold_plain_means_over_messages(vectors):
     models = states(vectors, {"calm": 3.0}, {"calm": -3.0})
     outcome = run(vectors, models)

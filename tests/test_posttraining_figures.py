@@ -171,6 +171,24 @@ def test_shares_of_both_sides_fit_their_common_axis():
     mpl.pyplot.close("all")
 
 
+def test_every_reading_stands_beside_every_text_and_seeds_are_averaged():
+    names, rows = ("flat", "composed", "placebo"), []
+    for seed in (0, 1):
+        for what, own in (("whole shifts", names), ("beyond the placebo", names[:2])):
+            for i, reading in enumerate(own):
+                for j, text in enumerate(own):
+                    r = 0.1 * i - 0.2 * j + 0.02 * seed + 0.3 * (what == "whole shifts")
+                    rows.append({"seed": seed, "what": what, "reading": reading, "text": text, "r": r})
+    _, axes = figures.subplots(2)
+    figures.text_specificity(pd.DataFrame(rows), axes)
+    for ax, n in zip(axes, (3, 2), strict=True):
+        assert [label.get_text() for label in ax.get_xticklabels()] == list(names[:n])
+        assert [label.get_text() for label in ax.get_yticklabels()] == list(names[:n])
+        shown = np.array([float(text.get_text()) for text in ax.texts]).reshape(n, n)
+        expected = [[0.1 * i - 0.2 * j + 0.01 + 0.3 * (n == 3) for j in range(n)] for i in range(n)]
+        np.testing.assert_allclose(shown, expected, atol=0.006)
+
+
 def test_tables_of_preferences_and_seeds_hold_what_they_are_given():
     preferences = pd.DataFrame(
         [{"training": "flat", "reliability": 0.934, "valid": True, "steering_r": -0.918}]

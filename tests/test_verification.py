@@ -1,6 +1,7 @@
 """A re-run that agrees passes; one number, verdict, claim or byte that does not is named."""
 
 import json
+import re
 import shutil
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -162,6 +163,26 @@ def allows(published, tmp_path, about, share, words):
         assert found.agrees == agrees
         assert any(words in line for line in found.about)
     assert found.claims.set_index("claim").tolerance[CLAIM] == pytest.approx(share * HALF_WIDTH)
+
+
+def test_a_chapter_by_itself(published, tmp_path):
+    """A change elsewhere is not its matter, one of its own is."""
+    again = run(tmp_path / "again", shift=2 * HALF_WIDTH)
+    said, status = verify("--against", again, "--chapter", "severity")
+    assert status == 0
+    assert "severity." in said
+    assert "geometry" not in said
+    said, status = verify("--against", again, "--chapter", "geometry", "--chapter", "severity")
+    assert (marked(said), status) == ([CLAIM], 1)
+    n = sum(entry.chapter in ("geometry", "severity") for entry in claims.ledger().values())
+    assert f"1 of {n} do not agree" in said
+
+
+@pytest.mark.parametrize("chapter", ["texts", "geomtry"])
+def test_a_chapter_without_claims_names_those_that_have_some(published, chapter):
+    said, status = verify("--chapter", chapter)
+    assert status == 1
+    assert re.search(rf"no judged claim of a chapter {chapter}; it has some of .*geometry", said)
 
 
 @pytest.mark.parametrize("about", [{}, {"machine": {**MACHINE, "threads": 8}}], ids=["all", "threads"])

@@ -8,6 +8,7 @@ directions' mean shifts in the same training; the placebo is their control, in t
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -25,7 +26,7 @@ from emolib.experiments.preferences import (
     log_odds,
     reliability,
 )
-from emolib.experiments.shifts import Measured
+from emolib.experiments.shifts import Measured, agreeing
 from emolib.profiles import Scale
 from emolib.results import Outcome
 from emolib.vectors import EmotionVectors, cosine, mean_by_emotion, principal_components, unit
@@ -222,6 +223,7 @@ def run(
             preferring, pushed_emotions, vectors, middle_layer, scale, next(rngs)
         ),
         "text_shifts": _text_table(read, vectors, layer),
+        "text_specificity": _specificity_table(shifted, vectors.at(layer)),
         "replies": reply_table(
             chats, {name: (each.replies, examined[name].likelihoods) for name, each in read.items()}
         ),
@@ -482,6 +484,26 @@ def _text_table(models: Mapping[str, Shifted], vectors: EmotionVectors, layer: i
             )
         )
     return pd.concat(tables, ignore_index=True)
+
+
+def _specificity_table(shifted: Mapping[int, Mapping[str, Shifted]], vectors: np.ndarray) -> pd.DataFrame:
+    """How well the shift before one training's replies agrees with that in the words of another's, by seed.
+
+    `r` is over emotions; `what` says whether of the whole shifts or of what goes beyond the placebo's.
+    """
+    rows = []
+    for seed, models in shifted.items():
+        whole = {
+            training: [each.mean(axis=0) for each in _chat_shifts(models, training, vectors)]
+            for training in TRAININGS
+        }
+        common = whole[PLACEBO]
+        beyond = {t: np.subtract(whole[t], common) for t in TRAININGS if t != PLACEBO}
+        for what, means in (("whole shifts", whole), (f"beyond the {PLACEBO}", beyond)):
+            for reading, text in product(means, means):
+                r = agreeing(means[reading][0], means[text][1])
+                rows.append({"seed": seed, "what": what, "reading": reading, "text": text, "r": r})
+    return pd.DataFrame(rows)
 
 
 def reply_table(messages: pd.DataFrame, said: Mapping[str, tuple[Sequence[str], np.ndarray]]) -> pd.DataFrame:

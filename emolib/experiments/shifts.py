@@ -120,9 +120,9 @@ def correlation(
     reply has changed, agrees with nothing: 0.
     """
     x, y = profiles(messages)
-    estimate = _agreeing(x, y)
+    estimate = agreeing(x, y)
     interval = stats.half_sample_interval(
-        lambda half: _agreeing(*profiles(messages[half])),
+        lambda half: agreeing(*profiles(messages[half])),
         estimate,
         len(messages),
         scale.n_bootstrap,
@@ -131,6 +131,11 @@ def correlation(
     drawn = stats.permuted_correlations(x, y, scale.n_null, rng) if _vary(x, y) else np.zeros(scale.n_null)
     null = held_against("emotions shuffled in one of the two", estimate, drawn)
     return Measured(estimate, interval, len(messages), null)
+
+
+def agreeing(x: np.ndarray, y: np.ndarray) -> float:
+    """Pearson correlation, or 0 where one is the same for all: what has not shifted agrees with nothing."""
+    return stats.pearson(x, y) if _vary(x, y) else 0.0
 
 
 def readings(states: np.ndarray, vectors: EmotionVectors) -> np.ndarray:
@@ -219,11 +224,6 @@ def table(measured: dict[str, Measured], **labels) -> pd.DataFrame:
             for name, each in measured.items()
         ]
     )
-
-
-def _agreeing(x: np.ndarray, y: np.ndarray) -> float:
-    """Pearson correlation, or 0 where one is the same for all: what has not shifted agrees with nothing."""
-    return stats.pearson(x, y) if _vary(x, y) else 0.0
 
 
 def _vary(*profiles: np.ndarray) -> bool:

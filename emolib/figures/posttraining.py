@@ -243,6 +243,28 @@ def text_shifts(shifts: pd.DataFrame, axes):
     return axes
 
 
+def text_specificity(specificity: pd.DataFrame, axes):
+    """Agreement of every training's reading with every training's words, mean over seeds.
+
+    One panel for the whole shifts, one for what goes beyond the placebo's.
+    """
+    for ax, (what, rows) in zip(axes, specificity.groupby("what", sort=False), strict=True):
+        order = _in_order(rows.reading)
+        table = rows.pivot_table(index="reading", columns="text", values="r").loc[order, order]
+        sns.heatmap(
+            table, ax=ax, cmap=DIVERGING, vmin=-1, vmax=1, annot=True, fmt=".2f", square=True, cbar=False
+        )
+        ax.set(
+            xlabel="words of the replies",
+            ylabel="reading before the reply" if ax is axes[0] else "",
+            title=what,
+        )
+        ax.tick_params(length=0)
+        ax.tick_params(axis="x", rotation=30)
+        ax.tick_params(axis="y", rotation=0)
+    return axes
+
+
 def dose_curve(doses: pd.DataFrame, ax):
     """Shift of arousal against the share of the adapter that is added, with the null band."""
     doses = doses.sort_values("dose")
