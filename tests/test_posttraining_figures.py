@@ -184,9 +184,13 @@ def test_every_reading_stands_beside_every_text_and_seeds_are_averaged():
     for ax, n in zip(axes, (3, 2), strict=True):
         assert [label.get_text() for label in ax.get_xticklabels()] == list(names[:n])
         assert [label.get_text() for label in ax.get_yticklabels()] == list(names[:n])
-        shown = np.array([float(text.get_text()) for text in ax.texts]).reshape(n, n)
-        expected = [[0.1 * i - 0.2 * j + 0.01 + 0.3 * (n == 3) for j in range(n)] for i in range(n)]
-        np.testing.assert_allclose(shown, expected, atol=0.006)
+        shown = [re.split("\n| … ", text.get_text().replace("−", "-")) for text in ax.texts]
+        low = [0.1 * i - 0.2 * j + 0.3 * (n == 3) for i in range(n) for j in range(n)]
+        expected = [[each + 0.01, each, each + 0.02] for each in low]
+        np.testing.assert_allclose(np.array(shown, float), expected, atol=0.006)
+    _, axes = figures.subplots(2)
+    figures.text_specificity(pd.DataFrame([row for row in rows if row["seed"] == 1]), axes)
+    assert [text.get_text() for text in axes[1].texts] == ["0.02", "−0.18", "0.12", "−0.08"]
 
 
 def test_tables_of_preferences_and_seeds_hold_what_they_are_given():

@@ -244,15 +244,31 @@ def text_shifts(shifts: pd.DataFrame, axes):
 
 
 def text_specificity(specificity: pd.DataFrame, axes):
-    """Agreement of every training's reading with every training's words, mean over seeds.
+    """Agreement of every training's reading with every training's words: mean over seeds and their range.
 
     One panel for the whole shifts, one for what goes beyond the placebo's.
     """
     for ax, (what, rows) in zip(axes, specificity.groupby("what", sort=False), strict=True):
         order = _in_order(rows.reading)
-        table = rows.pivot_table(index="reading", columns="text", values="r").loc[order, order]
+        r = rows.groupby(["reading", "text"]).r.agg(["mean", "min", "max"])
+        written = [
+            _signed(mean, 2) + (f"\n{_signed(low, 2)} … {_signed(high, 2)}" if low < high else "")
+            for mean, low, high in r.to_numpy()
+        ]
+        means, written = (
+            each.unstack().loc[order, order] for each in (r["mean"], pd.Series(written, index=r.index))
+        )
         sns.heatmap(
-            table, ax=ax, cmap=DIVERGING, vmin=-1, vmax=1, annot=True, fmt=".2f", square=True, cbar=False
+            means,
+            ax=ax,
+            cmap=DIVERGING,
+            vmin=-1,
+            vmax=1,
+            annot=written,
+            fmt="",
+            annot_kws={"size": 6.5},
+            square=True,
+            cbar=False,
         )
         ax.set(
             xlabel="words of the replies",
@@ -260,7 +276,6 @@ def text_specificity(specificity: pd.DataFrame, axes):
             title=what,
         )
         ax.tick_params(length=0)
-        ax.tick_params(axis="x", rotation=30)
         ax.tick_params(axis="y", rotation=0)
     return axes
 
