@@ -416,7 +416,8 @@ def _with_interval(row) -> str:
 
 
 def _signed(value: float, decimals: int) -> str:
-    return f"{value:.{decimals}f}".replace("-", "\N{MINUS SIGN}")
+    # Adding zero takes the sign off a zero that was rounded to.
+    return f"{round(value, decimals) + 0.0:.{decimals}f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _in_order(names: pd.Series) -> list[str]:
