@@ -151,18 +151,19 @@ def verify(
     name = known.load(profile).name
     before = results.read_published(published or results.results_dir() / name)
     before = before.only(chapter) if chapter else before
+
+    def compared(again: results.Results) -> verification.Comparison:
+        return verification.compare(before, again.only(chapter) if chapter else again)
+
     if against is not None:
-        again = results.read(against)
-        found = verification.compare(before, again.only(chapter) if chapter else again)
+        found = compared(results.read(against))
     else:
         from emolib import study
 
         try:
             with tempfile.TemporaryDirectory(prefix="emolib-verify-") as place:
-                again = study.run_again(
-                    before, profile, scale or before.setting("scale"), device, Path(place)
-                )
-                found = verification.compare(before, again.only(chapter) if chapter else again)
+                scale = scale or before.setting("scale")
+                found = compared(study.run_again(before, profile, scale, device, Path(place)))
         except _Stopped:
             print("stopped; a check starts from scratch, so nothing of it is kept", file=sys.stderr)
             raise typer.Exit(130) from None

@@ -217,10 +217,10 @@ class Study:
         """Where this study's fresh results go."""
         return results.run_folder(self.profile.name, self.scale.name, self.corpus.folder)
 
-    def published(self, chapter: str, table: str) -> pd.DataFrame | None:
-        """A table that is published for this profile, or None where there is none."""
+    def published(self, chapter: str, table: str, own: pd.DataFrame) -> pd.DataFrame:
+        """A table that is published for this profile, with all seeds; a run's own where there is none."""
         path = results.results_dir() / self.profile.name / chapter / f"{table}.parquet"
-        return pd.read_parquet(path) if path.is_file() else None
+        return pd.read_parquet(path) if path.is_file() else own
 
     @cached_property
     def subject(self) -> Subject:
